@@ -1,0 +1,24 @@
+// SHA-256 as a value: fed in order, copied in the middle, finished once. Pure; no allocation.
+#pragma once
+
+#include <cstddef>
+
+#include "base/bytes.hh"
+#include "base/digest.hh"
+
+namespace swarm {
+
+class Sha256 {
+ public:
+  Sha256() noexcept;
+  void update(ByteView bytes) noexcept;
+  /// The digest of all that was fed. The object starts afresh afterwards.
+  Sha256Digest finish() noexcept;
+
+ private:
+  alignas(8) unsigned char state_[128];  ///< the library's context; its size is checked in sha256.cc
+};
+
+Sha256Digest sha256(ByteView bytes) noexcept;
+
+}  // namespace swarm

@@ -1,0 +1,71 @@
+// --help: written from the table, so that it cannot leave an option out.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/options.hh"
+
+namespace swarm::cli {
+
+namespace {
+
+constexpr std::size_t left_width = 28;  // of "  -t, --tracker ADDR  "
+
+std::string left_side(const OptionSpec& o) {
+  std::string out = o.letter ? fmt::format("  -{}, --{}", o.letter, o.name) : fmt::format("      --{}", o.name);
+  if (o.argument.empty()) return out;
+  return out + (o.implied.empty() ? fmt::format(" {}", o.argument) : fmt::format(" [{}]", o.argument));
+}
+
+std::string row(const std::string& left, std::string_view right, std::string_view initial) {
+  std::string out = left;
+  if (left.size() + 2 > left_width) {
+    out += '\n';
+    out.append(left_width, ' ');
+  } else {
+    out.append(left_width - left.size(), ' ');
+  }
+  out += right;
+  if (!initial.empty()) out += fmt::format(" [{}]", initial);
+  return out + '\n';
+}
+
+}  // namespace
+
+std::string usage_text() {
+  return "usage: swarm tracker               run this on one machine: it knows who has what\n"
+         "       swarm seed PATH -t HOST     share files or folders\n"
+         "       swarm get NAME -t HOST      download, on any number of machines\n"
+         "       swarm status -t HOST        look: who has what, and how fast it moves\n"
+         "       swarm --help | --version    all options: swarm COMMAND --help, man swarm";
+}
+
+std::string help_text(Command command) {
+  std::string out;
+  if (command == Command::none) {
+    out = "swarm moves big files to many machines, with BitTorrent underneath.\n\n";
+    for (const CommandSpec& c : command_table()) {
+      out += row(fmt::format("  swarm {} {}", c.name, c.words), c.summary, {});
+    }
+    out += row("  swarm --help, --version", "this text; the version", {});
+    out += "\nOn one machine 'swarm tracker', on a second 'swarm seed FILE -t FIRST', on all others 'swarm get FILE -t "
+           "FIRST'.\nOptions of a command: swarm COMMAND --help. Everything: man swarm.\n";
+    return out;
+  }
+  const auto& spec = *std::ranges::find(command_table(), command, &CommandSpec::command);
+  out = fmt::format("usage: swarm {}{}{} [options]\n\n{}\n\n", spec.name, spec.words.empty() ? "" : " ", spec.words,
+                    spec.about);
+  for (const bool common : {false, true}) {
+    if (common) out += "\nCommon options:\n";
+    for (const OptionSpec& o : option_table()) {
+      const bool is_own = (o.commands & (o.commands - 1)) == 0 || o.commands == (of_seed | of_get);
+      if ((o.commands & only(command)) && is_own != common) out += row(left_side(o), o.help, o.initial);
+    }
+  }
+  out += row("  -h, --help", "this text", {});
+  out += "\nSizes: 64K 10M 10MiB 10MB. Rates: 10M 10MB/s 100Mbit. Durations: 90 90s 15m 2h 200ms.\n"
+         "Every long option is also a variable: SWARM_TRACKER=nas is -t nas.\n";
+  return out;
+}
+
+}  // namespace swarm::cli

@@ -1,0 +1,284 @@
+// The table behind options.hh: every command and every option that exists, each once.
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include "base/text.hh"
+#include "cli/options.hh"
+
+namespace swarm::cli {
+
+namespace {
+
+constexpr std::uint32_t piece_bytes_min = 16u << 10, piece_bytes_max = 16u << 20;  // what every client takes
+
+template <class Number>
+std::optional<Number> number_from(std::string_view text) {
+  Number n{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return n;
+}
+
+std::optional<bool> truth_from(std::string_view text) {
+  for (const auto* yes : {"true", "1", "yes", "on"}) {
+    if (text == yes) return true;
+  }
+  for (const auto* no : {"false", "0", "no", "off", ""}) {
+    if (text == no) return false;
+  }
+  return std::nullopt;
+}
+
+template <class T, class Value>
+bool take(T& into, const std::optional<Value>& value) {
+  if (!value) return false;
+  into = static_cast<T>(*value);
+  return true;
+}
+
+// One function per type of value; `member` says where it goes.
+template <auto member>
+bool put_flag(Options& o, std::string_view v) {
+  return take(o.*member, truth_from(v));
+}
+template <auto member>
+bool put_text(Options& o, std::string_view v) {
+  (o.*member) = v;
+  return !v.empty();
+}
+template <auto member>
+bool put_list(Options& o, std::string_view v) {
+  (o.*member).emplace_back(v);
+  return !v.empty();
+}
+template <auto member>
+bool put_rate(Options& o, std::string_view v) {
+  return take(o.*member, parse_rate(v));
+}
+template <auto member>
+bool put_duration(Options& o, std::string_view v) {
+  const auto d = parse_duration(v);
+  if (!d) return false;
+  (o.*member) = *d;
+  return true;
+}
+template <auto member, std::uint64_t max>
+bool put_number(Options& o, std::string_view v) {
+  const auto n = number_from<std::uint64_t>(v);
+  if (!n || *n == 0 || *n > max) return false;
+  (o.*member) = static_cast<std::uint32_t>(*n);
+  return true;
+}
+
+bool put_verbose(Options& o, std::string_view v) {
+  if (const auto n = number_from<unsigned>(v)) {
+    o.verbose = *n;
+    return true;
+  }
+  const auto yes = truth_from(v);
+  if (yes.value_or(false)) ++o.verbose;
+  return yes.has_value();
+}
+
+template <class Choice>
+bool choose(Choice& into, std::string_view v, std::initializer_list<std::pair<std::string_view, Choice>> known) {
+  for (const auto& [word, choice] : known) {
+    if (v != word) continue;
+    into = choice;
+    return true;
+  }
+  return false;
+}
+bool put_colour(Options& o, std::string_view v) {
+  return choose<Colour>(o.colour, v,
+                        {{"auto", Colour::automatic}, {"always", Colour::always}, {"never", Colour::never}});
+}
+bool put_progress(Options& o, std::string_view v) {
+  return choose<Progress>(o.progress, v,
+                          {{"auto", Progress::automatic},
+                           {"bar", Progress::bar},
+                           {"plain", Progress::plain},
+                           {"none", Progress::none}});
+}
+bool put_pieces(Options& o, std::string_view v) {
+  return choose<Pieces>(
+      o.pieces, v,
+      {{"all", Pieces::all}, {"ranges", Pieces::ranges}, {"failures", Pieces::failures}, {"none", Pieces::none}});
+}
+
+bool put_piece_size(Options& o, std::string_view v) {
+  if (v == "auto") return o.piece_bytes = 0, true;
+  const auto n = parse_size(v);
+  if (!n || *n < piece_bytes_min || *n > piece_bytes_max || (*n & (*n - 1)) != 0) return false;
+  o.piece_bytes = static_cast<std::uint32_t>(*n);
+  return true;
+}
+
+bool put_port(Options& o, std::string_view v) {
+  const auto dash = v.find('-');
+  const auto first = number_from<std::uint16_t>(v.substr(0, dash));
+  const auto last = dash == v.npos ? first : number_from<std::uint16_t>(v.substr(dash + 1));
+  if (!first || !last || *last < *first || (*first == 0 && *last != 0)) return false;
+  o.port = {*first, *last, false};
+  return true;
+}
+
+bool put_ratio(Options& o, std::string_view v) {
+  double r = 0;
+  const auto [end, error] = std::from_chars(v.data(), v.data() + v.size(), r);
+  if (error != std::errc{} || end != v.data() + v.size() || !(r > 0 && r < 1e9)) return false;
+  o.until_ratio = r;
+  return true;
+}
+
+constexpr ValueKind a_truth{"true or false", "true or false"};
+constexpr ValueKind a_text{"anything", "a text that is not empty"};
+constexpr ValueKind a_size{"a size", "e.g. 500K, 10M, 10MB/s"};
+constexpr ValueKind a_duration{"a duration", "e.g. 90, 90s, 15m, 2h, 200ms"};
+constexpr ValueKind a_number{"a number above 0", "e.g. 20"};
+
+constexpr std::uint64_t u32_max = std::numeric_limits<std::uint32_t>::max();
+
+constexpr std::array table{
+    // tracker
+    OptionSpec{.name = "listen", .letter = 'l', .argument = "[HOST]:PORT", .initial = "[::]:6969, IPv4 and IPv6",
+               .help = "where to listen; may be repeated", .commands = of_tracker, .put = put_list<&Options::listen>,
+               .kind = a_text, .list = true},
+    OptionSpec{.name = "state", .argument = "DIR", .initial = "$STATE_DIRECTORY or $XDG_STATE_HOME/swarm/tracker",
+               .help = "folder that keeps the catalogue", .commands = of_tracker, .put = put_text<&Options::state>,
+               .kind = a_text},
+    OptionSpec{.name = "interval", .argument = "DUR", .initial = "2m",
+               .help = "how often other BitTorrent clients shall announce", .commands = of_tracker,
+               .put = put_duration<&Options::interval>, .kind = a_duration},
+    OptionSpec{.name = "catalogued-only", .help = "refuse announces for what the catalogue does not hold",
+               .commands = of_tracker, .put = put_flag<&Options::catalogued_only>, .kind = a_truth},
+    OptionSpec{.name = "max-torrents", .argument = "N", .initial = "100000", .help = "bound on torrents in memory",
+               .commands = of_tracker, .put = put_number<&Options::max_torrents, u32_max>, .kind = a_number},
+    OptionSpec{.name = "max-peers", .argument = "N", .initial = "1000000", .help = "bound on peers in memory",
+               .commands = of_tracker, .put = put_number<&Options::max_peers, u32_max>, .kind = a_number},
+    OptionSpec{.name = "url", .argument = "URL", .initial = "from each request",
+               .help = "base of the links it hands out, e.g. http://nas:6969", .commands = of_tracker,
+               .put = put_text<&Options::url>, .kind = a_text},
+
+    // seed
+    OptionSpec{.name = "name", .letter = 'n', .argument = "NAME", .initial = "the base name",
+               .help = "name in the catalogue and in the torrent", .commands = of_seed,
+               .put = put_text<&Options::name>, .kind = a_text},
+    OptionSpec{.name = "piece-size", .argument = "auto|SIZE", .initial = "auto",
+               .help = "bytes in a piece, a power of two", .commands = of_seed, .put = put_piece_size,
+               .kind = {"a piece size", "auto or a power of two from 16K to 16M"}},
+    OptionSpec{.name = "output", .argument = "FILE", .help = "also write the .torrent there ('-': stdout)",
+               .commands = of_seed, .put = put_text<&Options::output>, .kind = a_text},
+    OptionSpec{.name = "dry-run", .help = "hash and write the .torrent, share nothing", .commands = of_seed,
+               .put = put_flag<&Options::dry_run>, .kind = a_truth},
+    OptionSpec{.name = "private", .help = "mark the torrent private: peers come from its trackers only",
+               .commands = of_seed, .put = put_flag<&Options::is_private>, .kind = a_truth},
+    OptionSpec{.name = "comment", .argument = "TEXT", .help = "comment in the .torrent", .commands = of_seed,
+               .put = put_text<&Options::comment>, .kind = a_text},
+    OptionSpec{.name = "torrent", .argument = "FILE",
+               .help = "serve PATH as this existing torrent; the data is verified first", .commands = of_seed,
+               .put = put_text<&Options::torrent>, .kind = a_text},
+    OptionSpec{.name = "replace", .help = "take over NAME in the catalogue", .commands = of_seed,
+               .put = put_flag<&Options::replace>, .kind = a_truth},
+    OptionSpec{.name = "until-copies", .argument = "N", .initial = "until Ctrl-C",
+               .help = "end with 0 when N other whole copies exist", .commands = of_seed,
+               .put = put_number<&Options::until_copies, u32_max>, .kind = a_number},
+    OptionSpec{.name = "until-ratio", .argument = "R", .initial = "until Ctrl-C",
+               .help = "end with 0 when R times the content was sent", .commands = of_seed, .put = put_ratio,
+               .kind = {"a ratio", "e.g. 1.5"}},
+    OptionSpec{.name = "for", .argument = "DUR", .initial = "until Ctrl-C", .help = "end with 0 after so long",
+               .commands = of_seed, .put = put_duration<&Options::until_passed>, .kind = a_duration},
+
+    // get
+    OptionSpec{.name = "output", .letter = 'o', .argument = "PATH", .initial = "./NAME",
+               .help = "save as PATH; a folder, or a trailing '/': into it", .commands = of_get,
+               .put = put_text<&Options::output>, .kind = a_text},
+    OptionSpec{.name = "dir", .letter = 'd', .argument = "DIR", .initial = ".", .help = "save into DIR",
+               .commands = of_get, .put = put_text<&Options::dir>, .kind = a_text},
+    OptionSpec{.name = "overwrite", .help = "replace a different file that is there", .commands = of_get,
+               .put = put_flag<&Options::overwrite>, .kind = a_truth},
+    OptionSpec{.name = "rename", .help = "save beside a different file, as 'NAME (1)'", .commands = of_get,
+               .put = put_flag<&Options::rename>, .kind = a_truth},
+    OptionSpec{.name = "wait", .argument = "DUR", .initial = "for ever on a terminal, else 60s",
+               .help = "give up (exit 5) when nothing came for so long", .commands = of_get,
+               .put = put_duration<&Options::wait>, .kind = a_duration},
+
+    // seed and get
+    OptionSpec{.name = "peer", .argument = "HOST:PORT", .help = "a peer to begin with; may be repeated",
+               .commands = of_seed | of_get, .put = put_list<&Options::peers>, .kind = a_text, .list = true},
+    OptionSpec{.name = "port", .letter = 'p', .argument = "PORT[-PORT]", .initial = "6881-6889, then any",
+               .help = "where peers reach this machine", .commands = of_seed | of_get, .put = put_port,
+               .kind = {"a port", "e.g. 6881 or 6881-6889"}},
+    OptionSpec{.name = "up", .argument = "RATE", .initial = "unlimited", .help = "bound on sending, of all torrents",
+               .commands = of_seed | of_get, .put = put_rate<&Options::rate_up_max>, .kind = a_size},
+    OptionSpec{.name = "down", .argument = "RATE", .initial = "unlimited", .help = "bound on receiving, of all torrents",
+               .commands = of_seed | of_get, .put = put_rate<&Options::rate_down_max>, .kind = a_size},
+    OptionSpec{.name = "max-peers", .argument = "N", .initial = "200", .help = "connections per torrent",
+               .commands = of_seed | of_get, .put = put_number<&Options::max_peers, 65'535>, .kind = a_number},
+
+    // status
+    OptionSpec{.name = "watch", .letter = 'w', .argument = "SECS", .initial = "1", .help = "look again and again",
+               .commands = of_status, .put = put_duration<&Options::watch>, .kind = a_duration, .implied = "1"},
+    OptionSpec{.name = "nodes", .help = "only the table of nodes", .commands = of_status,
+               .put = put_flag<&Options::nodes>, .kind = a_truth},
+    OptionSpec{.name = "files", .help = "only the table of files", .commands = of_status,
+               .put = put_flag<&Options::files>, .kind = a_truth},
+    OptionSpec{.name = "check", .help = "exit 1 when a catalogued file has no whole copy online",
+               .commands = of_status, .put = put_flag<&Options::check>, .kind = a_truth},
+
+    // all
+    OptionSpec{.name = "tracker", .letter = 't', .argument = "ADDR",
+               .help = "the tracker: host, host:port or http://...; may be repeated", .commands = of_all & ~of_tracker,
+               .put = put_list<&Options::trackers>, .kind = a_text, .list = true},
+    OptionSpec{.name = "json", .help = "JSON Lines on stdout", .commands = of_all, .put = put_flag<&Options::json>,
+               .kind = a_truth},
+    OptionSpec{.name = "quiet", .letter = 'q', .help = "errors and results only", .commands = of_all,
+               .put = put_flag<&Options::quiet>, .kind = a_truth},
+    OptionSpec{.name = "verbose", .letter = 'v', .help = "say more; may be repeated", .commands = of_all,
+               .put = put_verbose, .kind = a_truth, .list = true},
+    OptionSpec{.name = "color", .argument = "WHEN", .initial = "auto", .help = "auto, always or never",
+               .commands = of_all, .put = put_colour, .kind = {"a choice", "auto, always or never"}},
+    OptionSpec{.name = "progress", .argument = "HOW", .initial = "auto", .help = "auto, bar, plain or none",
+               .commands = of_seed | of_get | of_tracker, .put = put_progress,
+               .kind = {"a choice", "auto, bar, plain or none"}},
+    OptionSpec{.name = "pieces", .argument = "WHICH", .initial = "ranges; all with -v or --json",
+               .help = "piece checks to show: all, ranges, failures or none",
+               .commands = of_seed | of_get | of_tracker, .put = put_pieces,
+               .kind = {"a choice", "all, ranges, failures or none"}},
+    OptionSpec{.name = "log", .argument = "FILE", .help = "append every piece check to FILE",
+               .commands = of_seed | of_get | of_tracker, .put = put_text<&Options::log>, .kind = a_text},
+    OptionSpec{.name = "interface", .argument = "ADDR", .initial = "all",
+               .help = "address or network interface to use", .commands = of_seed | of_get | of_tracker,
+               .put = put_text<&Options::interface>, .kind = a_text},
+    OptionSpec{.name = "node-name", .argument = "NAME", .initial = "the host's name",
+               .help = "what others see this machine as", .commands = of_seed | of_get | of_tracker,
+               .put = put_text<&Options::node_name>, .kind = a_text},
+    OptionSpec{.name = "no-config", .help = "read no configuration file", .commands = of_all,
+               .put = put_flag<&Options::no_config>, .kind = a_truth},
+};
+
+constexpr std::array commands{
+    CommandSpec{.command = Command::tracker, .name = "tracker", .words = "", .words_min = 0, .words_max = 0,
+                .summary = "the orchestrator: catalogue, nodes, announces, live view",
+                .about = "Run it on one machine that all others reach. It hands out names and peers; no content passes "
+                         "through it.\nAny BitTorrent client may announce to http://HOST:6969/announce."},
+    CommandSpec{.command = Command::seed, .name = "seed", .words = "PATH...", .words_min = 1, .words_max = 10'000,
+                .summary = "share files or folders",
+                .about = "Hashes each PATH, puts it into the tracker's catalogue and serves it until Ctrl-C.\n"
+                         "A restart serves at once: hashes are kept as long as the files do not change."},
+    CommandSpec{.command = Command::get, .name = "get", .words = "WHAT...", .words_min = 1, .words_max = 10'000,
+                .summary = "download, and verify every piece",
+                .about = "WHAT is a NAME in the tracker's catalogue, a .torrent file, or the http address of one.\n"
+                         "Ends when everything is whole and verified; the same command resumes."},
+    CommandSpec{.command = Command::status, .name = "status", .words = "[WHAT]", .words_min = 0, .words_max = 1,
+                .summary = "look at the swarm through its tracker",
+                .about = "Who has what, how fast it moves, how many copies there are."},
+};
+
+}  // namespace
+
+std::span<const OptionSpec> option_table() { return table; }
+std::span<const CommandSpec> command_table() { return commands; }
+
+}  // namespace swarm::cli

@@ -1,0 +1,177 @@
+#include "cli/terminal.hh"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstdlib>
+
+namespace swarm::cli {
+
+namespace {
+
+constexpr std::size_t waiting_max = 1u << 20;
+constexpr std::size_t chunk = 4096;  // PIPE_BUF: what poll promises to take without blocking
+constexpr int patience_ms = 1000;    // at the end
+
+/// Waits until fd takes bytes; a regular file always does.
+bool writable(int fd, int timeout_ms) {
+  pollfd p{fd, POLLOUT, 0};
+  const int ready = ::poll(&p, 1, timeout_ms);
+  return ready > 0 && (p.revents & (POLLOUT | POLLERR | POLLHUP | POLLNVAL)) != 0;
+}
+
+bool is_set(const Environment& environment, const char* name) {
+  const auto value = environment(name);
+  return value && !value->empty();
+}
+
+std::size_t number_of(const char* variable) {
+  const char* text = std::getenv(variable);
+  const long n = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+  return n > 0 && n < 10'000 ? static_cast<std::size_t>(n) : 0;
+}
+
+}  // namespace
+
+bool wants_colour(Colour wanted, bool terminal, const Environment& environment) {
+  if (wanted != Colour::automatic) return wanted == Colour::always;
+  if (is_set(environment, "NO_COLOR")) return false;
+  const auto force = environment("CLICOLOR_FORCE");
+  if (force && !force->empty() && *force != "0") return true;
+  return terminal && environment("TERM").value_or("dumb") != "dumb";
+}
+
+bool utf8_locale(const Environment& environment) {
+  for (const auto* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    if (!is_set(environment, name)) continue;
+    std::string letters;
+    for (const char c : *environment(name)) {
+      if (c != '-') letters += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+    return letters.find("utf8") != letters.npos;
+  }
+  return false;
+}
+
+Terminal find_terminal(Colour wanted, const Environment& environment) {
+  Terminal t;
+  t.out = ::isatty(STDOUT_FILENO) == 1;
+  t.err = ::isatty(STDERR_FILENO) == 1;
+  t.utf8 = utf8_locale(environment);
+  t.out_colour = wants_colour(wanted, t.out, environment);
+  t.err_colour = wants_colour(wanted, t.err, environment);
+  t.sticky = t.err && environment("TERM").value_or("dumb") != "dumb";
+  return t;
+}
+
+ScreenSize screen_size(int fd) {
+  ScreenSize size;
+  winsize w{};
+  if (::ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 0) {
+    size.columns = w.ws_col;
+    if (w.ws_row > 0) size.rows = w.ws_row;
+    return size;
+  }
+  if (const auto n = number_of("COLUMNS")) size.columns = n;
+  if (const auto n = number_of("LINES")) size.rows = n;
+  return size;
+}
+
+Outlet::Outlet(int fd, WhenFull when_full) : fd_(fd), when_full_(when_full) {}
+
+Outlet::~Outlet() { finish(); }
+
+void Outlet::write(std::string_view bytes) {
+  if (broken() || bytes.empty()) return;
+  if (waiting_.size() + bytes.size() > waiting_max && !waiting_.empty()) {
+    flush();
+    while (when_full_ == WhenFull::wait && !broken() && waiting_.size() > waiting_max / 2) {
+      if (writable(fd_, -1)) flush();
+    }
+    if (when_full_ == WhenFull::drop && waiting_.size() + bytes.size() > waiting_max) {
+      ++dropped_;
+      return;
+    }
+  }
+  waiting_ += bytes;
+  flush();
+}
+
+void Outlet::flush() {
+  std::size_t at = 0;
+  while (at < waiting_.size() && !broken() && writable(fd_, 0)) {
+    const auto n = ::write(fd_, waiting_.data() + at, std::min(chunk, waiting_.size() - at));
+    if (n > 0) {
+      at += static_cast<std::size_t>(n);
+    } else if (n < 0 && errno != EINTR && errno != EAGAIN) {
+      error_ = errno;
+    } else if (n < 0 && errno == EAGAIN) {
+      break;
+    }
+  }
+  waiting_.erase(0, broken() ? waiting_.size() : at);
+}
+
+void Outlet::finish() {
+  while (!waiting_.empty() && !broken()) {
+    if (!writable(fd_, patience_ms)) return;
+    flush();
+  }
+}
+
+std::size_t Outlet::take_dropped() { return std::exchange(dropped_, 0); }
+
+Screen::Screen(bool sticky) : out_(STDERR_FILENO, Outlet::WhenFull::drop), sticky_(sticky) {}
+
+Screen::~Screen() { clear(); }
+
+std::string Screen::erase() const {
+  if (drawn_ == 0) return {};
+  return drawn_ == 1 ? "\r\x1b[J" : fmt::format("\r\x1b[{}A\x1b[J", drawn_ - 1);
+}
+
+void Screen::line(std::string_view text) { draw(fmt::format("{}\n", text)); }
+
+void Screen::lines(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const auto& text : texts) all += text + '\n';
+  if (!all.empty()) draw(all);
+}
+
+void Screen::footer(std::vector<std::string> lines) {
+  if (!sticky_ || (lines == footer_ && drawn_ == lines.size())) return;
+  if (out_.backed_up()) return out_.flush();  // a paused terminal gets no frames, only the log
+  footer_ = std::move(lines);
+  draw({});
+}
+
+void Screen::keep_footer() {
+  if (drawn_ > 0) out_.write("\n");
+  drawn_ = 0;
+  footer_.clear();
+}
+
+void Screen::clear() {
+  out_.write(erase());
+  drawn_ = 0;
+  out_.finish();
+}
+
+void Screen::flush() { out_.flush(); }
+
+void Screen::draw(std::string_view above) {
+  std::string frame = erase();
+  if (const auto dropped = out_.take_dropped()) frame += fmt::format("... {} lines dropped while this terminal stood still\n", dropped);
+  frame += above;
+  for (std::size_t i = 0; i < footer_.size(); ++i) frame += (i == 0 ? "" : "\n") + footer_[i];
+  drawn_ = footer_.size();
+  out_.write(frame);
+}
+
+}  // namespace swarm::cli

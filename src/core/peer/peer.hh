@@ -1,0 +1,58 @@
+// Peer: the state of one connection, as plain data that the torrent works on.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/bitfield.hh"
+#include "base/endpoint.hh"
+#include "base/ids.hh"
+#include "base/meter.hh"
+#include "core/peer/requests.hh"
+#include "core/peer/send_queue.hh"
+#include "core/peer/session.hh"
+#include "core/peer/uploads.hh"
+
+namespace swarm::core {
+
+struct Peer {
+  Peer(ConnId conn, const Endpoint& endpoint, bool outgoing, Instant now)
+      : conn(conn), endpoint(endpoint), outgoing(outgoing), since(now), last_received(now), last_sent(now) {}
+
+  ConnId conn;
+  Endpoint endpoint;               ///< of the connection; an incoming one's port is not where it listens
+  std::optional<Endpoint> listens; ///< where it can be connected to, when known
+  bool outgoing;
+  Instant since;
+  Instant last_received;
+  Instant last_sent;
+
+  Session session;
+  SendQueue send;
+  Requests requests;  ///< ours to it
+  Uploads uploads;    ///< its to us
+  Meter down, up;     ///< payload
+
+  bool connected = false;   ///< the transport is up
+  bool greeted = false;     ///< our handshake is on its way
+  bool ready = false;       ///< both handshakes are complete
+  bool closing = false;     ///< on the list of connections to end; nothing more is read or said
+  bool said_have = false;   ///< its first bitfield, have-all or have-none came (or was left out)
+  bool fast = false, extended = false;
+  bool cooperative = false; ///< a swarm node
+  bool upload_only = false; ///< BEP 21
+  PeerId id;
+
+  bool am_choking = true, am_interested = false;
+  bool peer_choking = true, peer_interested = false;
+  Instant unchoked_since{};
+
+  Bitfield has;
+  std::uint32_t wanted = 0;  ///< pieces that it has and we still lack
+  bool refill = false;       ///< ask it for more once the input is read to its end
+  bool taking = false;       ///< the block that is arriving is one that we want
+  bool announced = false;    ///< `sendable` names it and the driver has not come back with nothing yet
+};
+
+}  // namespace swarm::core

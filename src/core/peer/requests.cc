@@ -1,0 +1,72 @@
+#include "core/peer/requests.hh"
+
+#include <algorithm>
+
+namespace swarm::core {
+
+namespace {
+constexpr double slack_s = 0.15;
+constexpr double slack_bytes_max = 4 << 20;
+constexpr std::size_t slow_start_max = static_cast<std::size_t>(slack_bytes_max) / wire::block_bytes;
+}  // namespace
+
+void Requests::asked(const wire::BlockRef& block, Instant now) {
+  if (pending_.empty()) last_progress_ = now;
+  pending_.push_back({block, now});
+}
+
+bool Requests::pending(const wire::BlockRef& block) const { return find(block) < pending_.size(); }
+
+bool Requests::received(const wire::BlockRef& block, double rate, Instant now) {
+  last_progress_ = now;
+  const std::size_t i = find(block);
+  if (i == pending_.size()) return false;
+  delay_min_ = std::min(delay_min_, std::max(now - pending_[i].asked, Duration(10us)));
+  pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
+  if (!any_block_) any_block_ = true, first_block_ = now;
+  widen(rate, now);
+  return true;
+}
+
+void Requests::widen(double rate, Instant now) {
+  const double path = rate * 2 * seconds(delay_min_);
+  const double slack = std::min(rate * slack_s, slack_bytes_max);
+  const auto target = static_cast<std::size_t>((path + slack) / wire::block_bytes);
+  if (slow_start_) {
+    if (window_ < slow_start_max) ++window_;
+    slow_start_ = now - first_block_ < 1s && window_ < slow_start_max;
+  } else if (target > window_) {
+    ++window_;  // no faster than a doubling per round trip
+  } else if (target < window_) {
+    --window_;
+  }
+  window_ = std::clamp<std::size_t>(window_, 2, std::max<std::size_t>(peer_limit_, 2));
+}
+
+bool Requests::drop(const wire::BlockRef& block) {
+  const std::size_t i = find(block);
+  if (i == pending_.size()) return false;
+  pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
+  return true;
+}
+
+std::vector<wire::BlockRef> Requests::drop_all() {
+  std::vector<wire::BlockRef> dropped = all();
+  pending_.clear();
+  return dropped;
+}
+
+std::vector<wire::BlockRef> Requests::all() const {
+  std::vector<wire::BlockRef> blocks;
+  blocks.reserve(pending_.size());
+  for (const Pending& p : pending_) blocks.push_back(p.block);
+  return blocks;
+}
+
+std::size_t Requests::find(const wire::BlockRef& block) const {
+  for (std::size_t i = 0; i < pending_.size(); ++i)
+    if (pending_[i].block == block) return i;
+  return pending_.size();
+}
+
+}  // namespace swarm::core

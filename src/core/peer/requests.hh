@@ -1,0 +1,59 @@
+// Requests: the blocks that we asked one peer for, and how many more to ask.
+//
+// Rules
+// 1. The window is what the path holds twice over (rate x 2 x shortest delay seen), and 150 ms of the rate on top, at most
+//    4 MiB of that. Rationale: a full pipe on any path, without hoarding blocks at a slow peer.
+// 2. Until the rate is known (slow start) each block received lets one more be asked: the window doubles per round trip, from
+//    16 blocks, up to rule 1's 4 MiB.
+// 3. Never more than the peer's reqq, never fewer than 2.
+// 4. A peer that sent nothing for 60 s although asked is snubbed; after that one block at a time.
+// Blocks come back in the order asked from almost every client, so looking one up is O(1) then, O(window) at worst.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "base/instant.hh"
+#include "wire/peer_message.hh"
+
+namespace swarm::core {
+
+class Requests {
+ public:
+  void set_peer_limit(std::uint32_t reqq) { peer_limit_ = reqq; }
+
+  void asked(const wire::BlockRef& block, Instant now);
+  bool pending(const wire::BlockRef& block) const;
+  /// The block is here, whole. False when it was not asked for (any more).
+  bool received(const wire::BlockRef& block, double rate, Instant now);
+  bool drop(const wire::BlockRef& block);     ///< rejected, or cancelled by us; false when it was not pending
+  std::vector<wire::BlockRef> drop_all();     ///< choked or gone
+  std::vector<wire::BlockRef> all() const;    ///< in the order asked
+
+  std::size_t size() const { return pending_.size(); }
+  std::size_t room() const { return window_ > size() ? window_ - size() : 0; }
+  std::size_t window() const { return window_; }
+  bool snubbed(Instant now) const { return !pending_.empty() && now - last_progress_ > 60s; }
+  /// Since when the oldest request waits without any block in between.
+  Duration waiting(Instant now) const { return pending_.empty() ? Duration{} : now - last_progress_; }
+
+ private:
+  struct Pending {
+    wire::BlockRef block;
+    Instant asked;
+  };
+  std::size_t find(const wire::BlockRef& block) const;
+  void widen(double rate, Instant now);
+
+  std::deque<Pending> pending_;  ///< at most window_
+  std::size_t window_ = 16;
+  std::uint32_t peer_limit_ = 250;  ///< what clients that do not say reqq take
+  bool slow_start_ = true;
+  Duration delay_min_ = Duration::max();
+  Instant first_block_{};
+  bool any_block_ = false;
+  Instant last_progress_{};
+};
+
+}  // namespace swarm::core

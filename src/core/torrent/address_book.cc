@@ -1,0 +1,81 @@
+#include "core/torrent/address_book.hh"
+
+#include <algorithm>
+
+namespace swarm::core {
+
+void AddressBook::add(const Endpoint& peer, bool by_person, Instant now) {
+  if (peer.port == 0 || peer.address.is_unspecified() || peer.address.is_multicast()) return;
+  auto [it, fresh] = known_.try_emplace(peer);
+  if (fresh) it->second.next_try = now;
+  it->second.by_person |= by_person;
+  if (fresh && known_.size() > known_max) make_room();
+}
+
+std::optional<Endpoint> AddressBook::next(Instant now) {
+  auto best = known_.end();
+  std::uint64_t equals = 0;
+  const auto worse = [](const Known& a, const Known& b) {
+    return std::pair(!a.by_person, a.failures) > std::pair(!b.by_person, b.failures);
+  };
+  for (auto it = known_.begin(); it != known_.end(); ++it) {
+    const Known& k = it->second;
+    if (k.busy || k.banned || k.next_try > now) continue;
+    if (best == known_.end() || worse(best->second, k)) {
+      best = it, equals = 1;
+    } else if (!worse(k, best->second) && random_.below(++equals) == 0) {
+      best = it;
+    }
+  }
+  if (best == known_.end()) return std::nullopt;
+  best->second.busy = true;
+  return best->first;
+}
+
+void AddressBook::on_connected(const Endpoint& peer) {
+  if (auto it = known_.find(peer); it != known_.end()) it->second.failures = 0, it->second.busy = true;
+}
+
+void AddressBook::on_failed(const Endpoint& peer, Instant now) {
+  ++failures_;
+  last_failed_ = peer;
+  auto it = known_.find(peer);
+  if (it == known_.end()) return;
+  Known& k = it->second;
+  k.busy = false;
+  const Duration longest = std::min<Duration>(1s * (std::int64_t{1} << std::min(k.failures, 7u)), 120s);
+  ++k.failures;
+  k.next_try = now + longest / 2 + Duration(random_.below(static_cast<std::uint64_t>((longest / 2).count()) + 1));
+}
+
+void AddressBook::on_gone(const Endpoint& peer, bool useful, Instant now) {
+  auto it = known_.find(peer);
+  if (it == known_.end()) return;
+  it->second.busy = false;
+  it->second.next_try = now + (useful ? Duration(1s) : Duration(60s));
+}
+
+void AddressBook::ban(const Endpoint& peer) { known_[peer].banned = true; }
+
+bool AddressBook::banned(const Endpoint& peer) const {
+  auto it = known_.find(peer);
+  return it != known_.end() && it->second.banned;
+}
+
+std::optional<Instant> AddressBook::next_wake() const {
+  std::optional<Instant> at;
+  for (const auto& [peer, k] : known_)
+    if (!k.busy && !k.banned && (!at || k.next_try < *at)) at = k.next_try;
+  return at;
+}
+
+void AddressBook::make_room() {
+  auto worst = known_.end();
+  for (auto it = known_.begin(); it != known_.end(); ++it) {
+    if (it->second.busy || it->second.banned || it->second.by_person) continue;
+    if (worst == known_.end() || it->second.failures > worst->second.failures) worst = it;
+  }
+  if (worst != known_.end()) known_.erase(worst);
+}
+
+}  // namespace swarm::core

@@ -1,0 +1,171 @@
+#include "core/torrent/download.hh"
+
+#include <algorithm>
+
+#include "base/check.hh"
+
+namespace swarm::core {
+
+using wire::block_bytes;
+using wire::BlockRef;
+
+Download::Download(std::uint64_t bytes_total, std::uint32_t piece_bytes, std::uint32_t pieces, Picker& picker)
+    : bytes_total_(bytes_total), piece_bytes_(piece_bytes), pieces_(pieces), picker_(picker) {}
+
+void Download::next(ConnId conn, const Bitfield& has, std::size_t most, bool idle, std::vector<BlockRef>& out) {
+  const std::size_t goal = out.size() + most;
+  if (free_blocks_ > 0) {
+    for (auto& [piece, b] : begun_) {
+      if (out.size() == goal) return;
+      if (b.free == 0 || !has[piece]) continue;
+      if (b.alone && b.owner && *b.owner != conn) continue;
+      if (b.alone) b.owner = conn;
+      take_free(piece, b, conn, goal - out.size(), out);
+    }
+  }
+  while (out.size() < goal) {
+    const auto piece = picker_.pick(has);
+    if (!piece) break;
+    begin(*piece, conn);
+    take_free(number(*piece), begun_.at(number(*piece)), conn, goal - out.size(), out);
+  }
+  if (idle && out.empty() && most > 0 && picker_.pickable() == 0) endgame(conn, has, out);
+}
+
+bool Download::needs(const BlockRef& block) const {
+  const auto it = begun_.find(number(block.piece));
+  if (it == begun_.end() || block.begin % block_bytes != 0) return false;
+  const std::uint32_t index = block.begin / block_bytes;
+  return index < it->second.blocks.size() && it->second.blocks[index] != Block::here;
+}
+
+bool Download::on_block(const BlockRef& block, const Sender& from, std::vector<ConnId>& others) {
+  if (!needs(block)) return false;
+  Begun& b = begun_.at(number(block.piece));
+  const std::uint32_t i = block.begin / block_bytes;
+  if (b.blocks[i] == Block::free) --b.free, --free_blocks_;
+  b.blocks[i] = Block::here;
+  ++b.here;
+  if (b.asked_of[i] > 0 && b.first_asked[i] != from.conn) others.push_back(b.first_asked[i]);
+  if (!b.extra.empty())
+    for (ConnId c : b.extra[i])
+      if (c != from.conn) others.push_back(c);
+  b.asked_of[i] = 0;
+  auto known = std::find_if(b.senders.begin(), b.senders.end(), [&](const Sender& s) { return s.conn == from.conn; });
+  b.sender[i] = static_cast<std::uint16_t>(known - b.senders.begin());
+  if (known == b.senders.end()) b.senders.push_back(from);
+  return true;
+}
+
+void Download::release(const BlockRef& block, ConnId conn) {
+  if (!needs(block)) return;
+  Begun& b = begun_.at(number(block.piece));
+  const std::uint32_t i = block.begin / block_bytes;
+  if (b.blocks[i] != Block::asked) return;
+  if (b.first_asked[i] == conn) {
+    if (!b.extra.empty() && !b.extra[i].empty()) {
+      b.first_asked[i] = b.extra[i].back();
+      b.extra[i].pop_back();
+    }
+  } else if (b.extra.empty() || std::erase(b.extra[i], conn) == 0) {
+    return;  // it was not asked there
+  }
+  if (--b.asked_of[i] > 0) return;
+  b.blocks[i] = Block::free;
+  ++b.free, ++free_blocks_;
+}
+
+void Download::on_gone(ConnId conn) {
+  for (auto& [piece, b] : begun_)
+    if (b.owner == conn) b.owner.reset();
+}
+
+std::vector<Download::Culprit> Download::on_right(PieceIndex piece, std::span<const std::uint32_t> wrong_blocks) {
+  if (auto it = begun_.find(number(piece)); it != begun_.end()) {
+    free_blocks_ -= it->second.free;
+    begun_.erase(it);
+  }
+  const auto attempt = failed_.find(number(piece));
+  if (attempt == failed_.end()) return {};
+  std::vector<Culprit> culprits;
+  for (std::uint32_t i : wrong_blocks) {
+    if (i >= attempt->second.sender.size()) continue;
+    const Sender& s = attempt->second.senders[attempt->second.sender[i]];
+    auto known = std::find_if(culprits.begin(), culprits.end(), [&](const Culprit& c) { return c.sender.conn == s.conn; });
+    if (known == culprits.end()) known = culprits.insert(culprits.end(), Culprit{s, 0});
+    ++known->blocks;
+  }
+  failed_.erase(attempt);
+  return culprits;
+}
+
+std::vector<Sender> Download::on_wrong(PieceIndex piece) {
+  const auto it = begun_.find(number(piece));
+  if (it == begun_.end()) return {};
+  free_blocks_ -= it->second.free;
+  std::vector<Sender> senders = it->second.senders;
+  failed_[number(piece)] = {std::move(it->second.sender), std::move(it->second.senders)};
+  begun_.erase(it);
+  picker_.want(piece);
+  return senders;
+}
+
+bool Download::complete(PieceIndex piece) const {
+  const auto it = begun_.find(number(piece));
+  return it != begun_.end() && it->second.here == it->second.blocks.size();
+}
+
+std::uint32_t Download::piece_size(PieceIndex piece) const {
+  const std::uint64_t start = std::uint64_t{number(piece)} * piece_bytes_;
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(piece_bytes_, bytes_total_ - start));
+}
+
+std::uint32_t Download::block_count(PieceIndex piece) const { return (piece_size(piece) + block_bytes - 1) / block_bytes; }
+
+BlockRef Download::block_ref(PieceIndex piece, std::uint32_t index) const {
+  const std::uint32_t begin = index * block_bytes;
+  return {piece, begin, std::min(block_bytes, piece_size(piece) - begin)};
+}
+
+void Download::take_free(std::uint32_t piece, Begun& b, ConnId conn, std::size_t most, std::vector<BlockRef>& out) {
+  for (std::uint32_t i = 0; i < b.blocks.size() && most > 0 && b.free > 0; ++i) {
+    if (b.blocks[i] != Block::free) continue;
+    b.blocks[i] = Block::asked;
+    b.asked_of[i] = 1;
+    b.first_asked[i] = conn;
+    --b.free, --free_blocks_, --most;
+    out.push_back(block_ref(PieceIndex{piece}, i));
+  }
+}
+
+void Download::begin(PieceIndex piece, ConnId conn) {
+  SWARM_CHECK(!begun(piece));
+  const std::uint32_t n = block_count(piece);
+  Begun b;
+  b.blocks.assign(n, Block::free);
+  b.asked_of.assign(n, 0);
+  b.sender.assign(n, 0);
+  b.first_asked.assign(n, ConnId{});
+  b.free = n;
+  const auto failed = failed_.find(number(piece));
+  b.alone = failed != failed_.end() && failed->second.senders.size() > 1;
+  if (b.alone) b.owner = conn;
+  free_blocks_ += n;
+  begun_.emplace(number(piece), std::move(b));
+}
+
+void Download::endgame(ConnId conn, const Bitfield& has, std::vector<BlockRef>& out) {
+  for (auto& [piece, b] : begun_) {
+    if (!has[piece] || b.here == b.blocks.size() || (b.alone && b.owner && *b.owner != conn)) continue;
+    for (std::uint32_t i = 0; i < b.blocks.size(); ++i) {
+      if (b.blocks[i] != Block::asked || b.asked_of[i] != 1 || b.first_asked[i] == conn) continue;
+      if (b.extra.empty()) b.extra.resize(b.blocks.size());
+      b.extra[i].push_back(conn);
+      ++b.asked_of[i];
+      out.push_back(block_ref(PieceIndex{piece}, i));
+      return;
+    }
+  }
+}
+
+}  // namespace swarm::core

@@ -1,0 +1,52 @@
+// Progress: which pieces stand on the disk verified, which must be checked first, and when the checkpoint is due.
+//
+// Rules
+// 1. A piece becomes verified only by on_verified, which is called only when the driver said that it is stored and right.
+// 2. An unchecked piece (on the disk at resume) is neither wanted nor served until it was hashed.
+// 3. A checkpoint is due once 64 MiB were verified since the last one, or 2 s after the first piece since then; one at a time.
+//    Rationale: what a crash costs is bounded in time and in bytes to hash again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/bitfield.hh"
+#include "base/ids.hh"
+#include "base/instant.hh"
+
+namespace swarm::core {
+
+class Progress {
+ public:
+  Progress(std::uint64_t bytes_total, std::uint32_t piece_bytes, Bitfield verified, const std::vector<PieceIndex>& unchecked);
+
+  const Bitfield& verified() const { return verified_; }
+  bool unchecked(PieceIndex piece) const { return unchecked_[piece]; }
+  std::uint32_t unchecked_count() const { return static_cast<std::uint32_t>(unchecked_.count()); }
+  bool missing(PieceIndex piece) const { return !verified_[piece] && !unchecked_[piece]; }
+  bool whole() const { return verified_.all(); }
+  std::uint64_t bytes_verified() const { return bytes_verified_; }
+  std::uint64_t bytes_unchecked() const { return bytes_unchecked_; }
+
+  void on_verified(PieceIndex piece, Instant now);
+  void on_check_failed(PieceIndex piece);  ///< an unchecked piece is wrong on the disk: missing
+
+  std::optional<Instant> save_due() const;  ///< rule 3; nothing while one is under way
+  void save_begun();
+  void on_saved();
+  bool saving() const { return saving_; }
+
+ private:
+  std::uint32_t size(PieceIndex piece) const;
+
+  std::uint64_t bytes_total_;
+  std::uint32_t piece_bytes_;
+  Bitfield verified_, unchecked_;
+  std::uint64_t bytes_verified_ = 0, bytes_unchecked_ = 0;
+  std::uint64_t bytes_unsaved_ = 0;
+  Instant first_unsaved_{};
+  bool saving_ = false;
+};
+
+}  // namespace swarm::core

@@ -1,0 +1,684 @@
+#include "core/torrent/torrent.hh"
+
+#include <algorithm>
+
+#include "base/check.hh"
+#include "wire/extended.hh"
+
+namespace swarm::core {
+
+using wire::PeerFault;
+
+namespace {
+constexpr Duration handshake_timeout = 10s;
+constexpr Duration keep_alive_interval = 100s;
+constexpr Duration idle_timeout = 150s;
+constexpr Duration stall_timeout = 30s;   ///< asked and nothing came: others may take its blocks
+constexpr std::size_t peers_sought = 50;  ///< we open connections up to so many; more may come to us
+constexpr std::size_t half_open_max = 16;
+constexpr std::size_t banned_max = 1000;
+constexpr std::uint32_t strikes_of_last_source = 3;
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+}  // namespace
+
+Torrent::Torrent(TorrentId id, AddTorrent add, Context& context, Instant now)
+    : id_(id),
+      info_(std::move(add.info)),
+      context_(context),
+      seed_(add.seed),
+      picker_(info_.pieces, context.random),
+      progress_(info_.bytes_total, info_.piece_bytes,
+                add.resume.verified.size() == info_.pieces ? add.resume.verified : Bitfield(info_.pieces), add.resume.unchecked),
+      download_(info_.bytes_total, info_.piece_bytes, info_.pieces, picker_),
+      choker_({}, context.random),
+      addresses_(context.random),
+      announcer_(info_.trackers, context.random, now),
+      next_tick_(now),
+      bytes_down_before_(add.resume.bytes_down),
+      bytes_up_before_(add.resume.bytes_up) {
+  for (std::uint32_t i = 0; i < info_.pieces; ++i)
+    if (progress_.missing(PieceIndex{i})) picker_.want(PieceIndex{i});
+  for (PieceIndex p : add.resume.unchecked)
+    if (progress_.unchecked(p)) context_.actions.checks.push_back({id_, p});
+  for (const Endpoint& e : add.peers) add_peer(e, true, now);
+  if (seed_ && progress_.whole()) {
+    phase_ = Phase::whole;
+  } else {
+    check_whole(now);
+    if (phase_ == Phase::checking && picker_.pickable() > 0) phase_ = Phase::downloading;
+  }
+}
+
+// ── connections ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::attach(Peer& peer) {
+  peers_.push_back(&peer);
+  peer.session.set_pieces(info_.pieces);
+  peer.has = Bitfield(info_.pieces);
+}
+
+void Torrent::on_connected(Peer& peer, Instant now) {
+  peer.last_received = now;
+  greet(peer);
+}
+
+void Torrent::greet(Peer& peer) {
+  if (std::exchange(peer.greeted, true)) return;
+  wire::Handshake ours;
+  ours.info_hash = info_.info_hash;
+  ours.peer_id = context_.options.peer_id;
+  ours.fast = true;
+  ours.extended = true;
+  append(peer.send.small(), wire::encode(ours));
+  context_.announce(peer);
+}
+
+void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant) {
+  if (handshake.info_hash != info_.info_hash) return context_.close(peer, PeerFault::unknown_torrent);
+  if (stopping_ || phase_ == Phase::failed) return context_.close(peer, PeerFault::torrent_stopped);
+  if (!peer.outgoing && peers_.size() > context_.options.peers_max) return context_.close(peer, PeerFault::too_many_peers);
+  peer.fast = handshake.fast;
+  peer.extended = handshake.extended;
+  greet(peer);  // some clients wait for ours before they send their peer id
+}
+
+void Torrent::on_named(Peer& peer, const PeerId& id, Instant now) {
+  peer.id = id;
+  if (id == context_.options.peer_id) {
+    if (peer.outgoing) addresses_.ban(peer.endpoint);
+    return context_.close(peer, PeerFault::self_connection);
+  }
+  if (banned(peer)) return context_.close(peer, PeerFault::sent_wrong_data);
+  settle_duplicates(peer);
+  if (peer.closing) return;
+  peer.ready = true;
+  peer.cooperative = as_text(id.view()).starts_with("-SW");
+  peer.since = now;
+  if (peer.outgoing) addresses_.on_connected(peer.endpoint), peer.listens = peer.endpoint;
+  introduce(peer);
+}
+
+/// Two connections to one peer: the one that the higher peer id opened stays; of two in one direction, the older.
+void Torrent::settle_duplicates(Peer& peer) {
+  for (Peer* other : peers_) {
+    if (other == &peer || !other->ready || other->closing || other->id != peer.id) continue;
+    const bool we_are_higher = context_.options.peer_id > peer.id;
+    const bool keep_new = peer.outgoing != other->outgoing && peer.outgoing == we_are_higher;
+    return context_.close(keep_new ? *other : peer, PeerFault::duplicate_connection);
+  }
+}
+
+/// What a peer hears first: what we have, then who we are.
+void Torrent::introduce(Peer& peer) {
+  const Bitfield& have = progress_.verified();
+  if (peer.fast && have.all()) {
+    say(peer, wire::HaveAll{});
+  } else if (peer.fast && have.none()) {
+    say(peer, wire::HaveNone{});
+  } else if (!have.none()) {
+    say(peer, wire::BitfieldBits{have.bytes()});
+  }
+  if (peer.extended) {
+    wire::ExtendedHandshake ours;
+    ours.client = context_.options.agent;
+    if (context_.options.port != 0) ours.port = context_.options.port;
+    ours.request_queue = Uploads::reqq;
+    ours.your_ip = peer.endpoint.address;
+    ours.upload_only = progress_.whole();
+    const Buffer payload = wire::encode(ours);
+    say(peer, wire::Extended{0, payload});
+  }
+  context_.announce(peer);
+}
+
+void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant now) {
+  const bool first = !std::exchange(peer.said_have, true);
+  const auto have_only_first = [&] {
+    if (first) return true;
+    context_.close(peer, PeerFault::out_of_order);
+    return false;
+  };
+  const auto negotiated = [&] {
+    if (peer.fast) return true;
+    context_.close(peer, PeerFault::not_negotiated);
+    return false;
+  };
+  std::visit(
+      Overloaded{
+          [&](const wire::Choke&) {
+            peer.peer_choking = true;
+            if (!peer.fast) release_requests(peer);  // with the fast extension each one is rejected
+          },
+          [&](const wire::Unchoke&) {
+            peer.peer_choking = false;
+            peer.refill = true;
+          },
+          [&](const wire::Interested&) {
+            peer.peer_interested = true;
+            rechoke_ = true;
+          },
+          [&](const wire::NotInterested&) {
+            peer.peer_interested = false;
+            rechoke_ = true;
+          },
+          [&](const wire::Have& m) {
+            if (number(m.piece) >= info_.pieces) return context_.close(peer, PeerFault::bad_piece_index);
+            if (peer.has[m.piece]) return;
+            peer.has.set(m.piece);
+            picker_.on_have(m.piece);
+            if (progress_.missing(m.piece)) ++peer.wanted;
+            update_interest(peer);
+            if (peer.requests.size() == 0) peer.refill = true;
+          },
+          [&](const wire::BitfieldBits& m) {
+            if (!have_only_first()) return;
+            auto has = Bitfield::from(m.bytes, info_.pieces);
+            if (!has) return context_.close(peer, PeerFault::bad_bitfield);
+            set_has(peer, std::move(*has));
+          },
+          [&](const wire::HaveAll&) {
+            if (negotiated() && have_only_first()) set_has(peer, Bitfield(info_.pieces, true));
+          },
+          [&](const wire::HaveNone&) {
+            if (negotiated()) (void)have_only_first();
+          },
+          [&](const wire::Request& m) { on_request(peer, m.block); },
+          [&](const wire::Cancel& m) {
+            if (peer.uploads.cancel(m.block) && peer.fast) say(peer, wire::Reject{m.block});
+          },
+          [&](const wire::Reject& m) {
+            if (negotiated() && peer.requests.drop(m.block)) download_.release(m.block, peer.conn);
+          },
+          [&](const wire::Suggest&) { (void)negotiated(); },
+          [&](const wire::AllowedFast&) { (void)negotiated(); },
+          [&](const wire::Port&) {},
+          [&](const wire::Extended& m) {
+            peer.said_have = !first;  // may come before the bitfield
+            on_extended(peer, m);
+          },
+      },
+      message);
+  (void)now;
+}
+
+void Torrent::set_has(Peer& peer, Bitfield has) {
+  picker_.on_gone(peer.has);
+  peer.has = std::move(has);
+  picker_.on_bitfield(peer.has);
+  peer.wanted = 0;
+  for (std::size_t i = peer.has.find(true); i < peer.has.size(); i = peer.has.find(true, i + 1))
+    if (progress_.missing(PieceIndex{static_cast<std::uint32_t>(i)})) ++peer.wanted;
+  update_interest(peer);
+}
+
+void Torrent::update_interest(Peer& peer) {
+  const bool interested = peer.wanted > 0 && leeching();
+  if (peer.ready && interested != peer.am_interested) {
+    peer.am_interested = interested;
+    if (interested) {
+      say(peer, wire::Interested{});
+      peer.refill = true;
+    } else {
+      say(peer, wire::NotInterested{});
+    }
+  }
+  if (peer.ready && progress_.whole() && peer.has.all() && phase_ == Phase::whole) context_.close(peer, PeerFault::both_seeds);
+}
+
+void Torrent::on_request(Peer& peer, const wire::BlockRef& block) {
+  if (!valid(block) || block.length > wire::block_bytes_served_max) return context_.close(peer, PeerFault::bad_request);
+  // Only what was verified ever leaves (S2); a choked peer gets nothing.
+  if (progress_.verified()[block.piece] && !peer.am_choking && peer.uploads.add(block)) return context_.announce(peer);
+  if (peer.fast) say(peer, wire::Reject{block});
+}
+
+void Torrent::on_extended(Peer& peer, const wire::Extended& message) {
+  if (message.id != 0) return;  // we offered no messages of our own
+  const auto theirs = wire::decode_extended_handshake(message.payload);
+  if (!theirs) return context_.close(peer, PeerFault::bad_extension);
+  if (theirs->request_queue) peer.requests.set_peer_limit(*theirs->request_queue);
+  if (theirs->port && *theirs->port != 0 && !peer.outgoing) {
+    peer.listens = Endpoint{peer.endpoint.address, *theirs->port};
+    add_peer(*peer.listens, false, peer.since);
+    addresses_.on_connected(*peer.listens);
+  }
+  peer.upload_only = theirs->upload_only;
+}
+
+void Torrent::on_payload(Peer& peer, const Session::Payload& fragment, const Received& in, Instant now) {
+  const wire::BlockRef& block = fragment.block;
+  if (fragment.at == 0) {
+    if (!valid(block)) return context_.close(peer, PeerFault::bad_request);
+    peer.taking = peer.requests.pending(block);
+  }
+  const bool last = fragment.at + fragment.length == block.length;
+  peer.down.add(fragment.length, now);
+  down_.add(fragment.length, now);
+  if (!peer.taking || !download_.needs(block) || !leeching()) {  // late, cancelled or never asked for: thrown away, not punished
+    bytes_wasted_ += fragment.length;
+    if (last && peer.requests.drop(block)) peer.refill = true;
+    return;
+  }
+  context_.actions.stores.push_back({id_, peer.conn, block, fragment.at, {in.handle, fragment.offset, fragment.length}});
+  if (!last) return;
+  peer.requests.received(block, peer.down.rate(now), now);
+  peer.refill = true;
+  others_.clear();
+  download_.on_block(block, {peer.conn, peer.listens.value_or(peer.endpoint)}, others_);
+  for (ConnId c : others_) {
+    auto other = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == c; });
+    if (other == peers_.end() || !(*other)->requests.drop(block)) continue;
+    say(**other, wire::Cancel{block});
+    ask(**other, now);
+  }
+}
+
+void Torrent::on_read(Peer& peer, Instant now) {
+  if (std::exchange(peer.refill, false)) ask(peer, now);
+  if (std::exchange(rechoke_, false)) rechoke(now);
+}
+
+void Torrent::on_gone(Peer& peer, PeerFault why, Instant now) {
+  std::erase(peers_, &peer);
+  release_requests(peer);
+  download_.on_gone(peer.conn);
+  picker_.on_gone(peer.has);
+  if (const auto at = peer.outgoing ? peer.endpoint : peer.listens) {
+    const bool hopeless = why == PeerFault::both_seeds || why == PeerFault::duplicate_connection;
+    peer.ready ? addresses_.on_gone(*at, !hopeless, now) : peer.outgoing ? addresses_.on_failed(*at, now) : void();
+  }
+  if (why != PeerFault::none && peer.ready) notice(PeerGone{id_, peer.endpoint, why});
+  rechoke(now);
+  ask_all(now);
+  next_tick_ = std::min(next_tick_, now + 1s);
+}
+
+void Torrent::next_outgoing(Peer& peer, std::size_t bytes_max, Instant now, Outgoing& out) {
+  const std::uint64_t budget = context_.up.available(now);
+  const std::size_t payload = peer.send.take(peer.uploads, id_, bytes_max, budget, out);
+  if (budget == 0 && !peer.uploads.empty()) context_.up_waiting = true;
+  if (out.total == 0) {
+    peer.announced = false;
+    return;
+  }
+  peer.last_sent = now;
+  if (payload == 0) return;
+  context_.up.take(payload, now);
+  peer.up.add(payload, now);
+  up_.add(payload, now);
+}
+
+void Torrent::say(Peer& peer, const wire::PeerMessage& message) {
+  if (peer.closing) return;
+  wire::append_message(peer.send.small(), message);
+  context_.announce(peer);
+  if (peer.send.overflown()) context_.close(peer, PeerFault::too_many_requests);
+}
+
+bool Torrent::valid(const wire::BlockRef& block) const {
+  return number(block.piece) < info_.pieces && block.length > 0 &&
+         std::uint64_t{block.begin} + block.length <= download_.piece_size(block.piece);
+}
+
+// ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::ask(Peer& peer, Instant now) {
+  if (!peer.ready || peer.closing || peer.peer_choking || !peer.am_interested || !leeching() || stopping_) return;
+  std::uint64_t most = peer.requests.room();
+  if (peer.requests.waiting(now) > stall_timeout) most = 0;
+  const std::uint64_t budget = context_.down.available(now);
+  if (budget == 0 && most > 0) context_.down_waiting = true;
+  if (budget != UINT64_MAX) most = std::min(most, (budget + wire::block_bytes - 1) / wire::block_bytes);
+  if (most == 0) return;
+  blocks_.clear();
+  download_.next(peer.conn, peer.has, static_cast<std::size_t>(most), peer.requests.size() == 0, blocks_);
+  for (const wire::BlockRef& b : blocks_) {
+    peer.requests.asked(b, now);
+    context_.down.take(b.length, now);
+    say(peer, wire::Request{b});
+  }
+}
+
+void Torrent::ask_all(Instant now) {
+  for (Peer* p : peers_) ask(*p, now);
+}
+
+void Torrent::give_all() {
+  for (Peer* p : peers_)
+    if (!p->uploads.empty()) context_.announce(*p);
+}
+
+void Torrent::release_requests(Peer& peer) {
+  for (const wire::BlockRef& b : peer.requests.drop_all()) download_.release(b, peer.conn);
+}
+
+// ── giving ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::rechoke(Instant now) {
+  candidates_.clear();
+  for (const Peer* p : peers_) {
+    if (!p->ready || p->closing) continue;
+    candidates_.push_back({p->conn, p->peer_interested, p->cooperative, !p->am_choking, p->requests.snubbed(now),
+                           p->down.rate(now), p->up.rate(now), p->since, p->unchoked_since});
+  }
+  std::vector<ConnId> open = choker_.decide(candidates_, progress_.whole(), now);
+  std::sort(open.begin(), open.end());
+  for (Peer* p : peers_) {
+    if (!p->ready || p->closing) continue;
+    const bool unchoked = std::binary_search(open.begin(), open.end(), p->conn);
+    if (unchoked && p->am_choking) {
+      p->am_choking = false;
+      p->unchoked_since = now;
+      say(*p, wire::Unchoke{});
+    } else if (!unchoked && !p->am_choking) {
+      choke(*p);
+    }
+  }
+}
+
+void Torrent::choke(Peer& peer) {
+  peer.am_choking = true;
+  say(peer, wire::Choke{});
+  for (const wire::BlockRef& b : peer.uploads.drop_all())
+    if (peer.fast) say(peer, wire::Reject{b});
+}
+
+// ── pieces ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::on_stored(PieceIndex piece, std::span<const std::uint32_t> wrong_blocks, Instant now) {
+  const bool on_disk = progress_.unchecked(piece);
+  progress_.on_verified(piece, now);
+  picker_.unwant(piece);
+  for (const Download::Culprit& c : download_.on_right(piece, wrong_blocks)) strike(c.sender, c.blocks);
+  notice(PieceChecked{id_, piece, true, on_disk, {}});
+  for (Heartbeat* h : heartbeats_) h->on_gained(id_, piece), h->on_checked(id_, piece, true, {});
+  for (Peer* p : peers_) {
+    if (!p->ready || p->closing) continue;
+    if (!p->has[piece]) {
+      say(*p, wire::Have{piece});
+    } else if (!on_disk) {
+      --p->wanted;
+      update_interest(*p);
+    }
+  }
+  check_whole(now);
+}
+
+void Torrent::on_hash_failed(PieceIndex piece, Instant now) {
+  ++hash_failures_;
+  PieceChecked told{id_, piece, false, progress_.unchecked(piece), {}};
+  if (told.on_disk) {
+    progress_.on_check_failed(piece);
+    picker_.want(piece);
+    if (phase_ == Phase::checking) phase_ = Phase::downloading;
+    for (Peer* p : peers_)
+      if (p->has[piece]) ++p->wanted, update_interest(*p);
+  } else {
+    bytes_wasted_ += download_.piece_size(piece);
+    const std::vector<Sender> senders = download_.on_wrong(piece);
+    for (const Sender& s : senders) told.from.push_back(s.endpoint);
+    if (senders.size() == 1) strike(senders.front(), download_.block_count(piece));
+  }
+  for (Heartbeat* h : heartbeats_) h->on_checked(id_, piece, false, told.from);
+  notice(std::move(told));
+  ask_all(now);
+}
+
+/// It was proved that this sender sent wrong bytes. It is banned at once, unless nobody else has what we need: then it may be
+/// a fault of its machine that passes, and it has three tries.
+void Torrent::strike(const Sender& sender, std::uint32_t blocks) {
+  const std::uint32_t count = ++strikes_[sender.endpoint];
+  auto at = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == sender.conn; });
+  const bool other_source = std::any_of(peers_.begin(), peers_.end(), [&](const Peer* p) {
+    return p->ready && !p->closing && p->conn != sender.conn && p->wanted > 0;
+  });
+  if (!other_source && count < strikes_of_last_source) return;
+  addresses_.ban(sender.endpoint);
+  if (banned_addresses_.size() < banned_max && !sender.endpoint.address.is_loopback())
+    banned_addresses_.insert(sender.endpoint.address);
+  notice(PeerBanned{id_, sender.endpoint, blocks});
+  if (at == peers_.end()) return;
+  if (banned_ids_.size() < banned_max) banned_ids_.insert((*at)->id);
+  context_.close(**at, PeerFault::sent_wrong_data);
+}
+
+bool Torrent::banned(const Peer& peer) const {
+  return banned_ids_.contains(peer.id) || banned_addresses_.contains(peer.endpoint.address) || addresses_.banned(peer.endpoint);
+}
+
+void Torrent::check_whole(Instant now) {
+  if (!progress_.whole() || !leeching()) return;
+  phase_ = Phase::finishing;
+  for (Peer* p : peers_) {
+    if (!p->ready) continue;
+    release_requests(*p);
+    update_interest(*p);
+  }
+  context_.actions.finishes.push_back({id_});
+  (void)now;
+}
+
+void Torrent::on_finished(Instant now) {
+  if (phase_ != Phase::finishing) return;
+  phase_ = Phase::whole;
+  if (down_.total() > 0) {
+    announcer_.completed(now);
+    for (Heartbeat* h : heartbeats_) h->on_completed(id_);
+  }
+  for (Peer* p : peers_) update_interest(*p);
+  rechoke(now);
+  notice(Finished{id_});
+}
+
+void Torrent::on_disk_failed(const Error& error, Instant now) {
+  if (phase_ == Phase::failed) return;
+  phase_ = Phase::failed;
+  for (Peer* p : peers_) context_.close(*p, PeerFault::torrent_stopped);
+  announcer_.stop(now);
+  for (Heartbeat* h : heartbeats_) h->on_torrent_gone(id_);
+  notice(Failed{id_, error});
+  if (stopping_) save_when_due(now);
+}
+
+void Torrent::save_when_due(Instant now) {
+  if (seed_ || phase_ == Phase::whole || phase_ == Phase::finishing) return;
+  if (stopping_) {
+    if (!clean_save_asked_ && !progress_.saving()) {
+      clean_save_asked_ = true;
+      progress_.save_begun();
+      context_.actions.saves.push_back({id_, true});
+    }
+    return;
+  }
+  const auto due = progress_.save_due();
+  if (!due || *due > now || phase_ == Phase::failed) return;
+  progress_.save_begun();
+  context_.actions.saves.push_back({id_, false});
+}
+
+void Torrent::on_saved(Instant now) {
+  progress_.on_saved();
+  if (clean_save_asked_) clean_saved_ = true;
+  save_when_due(now);
+}
+
+// ── discovery ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::add_peer(const Endpoint& peer, bool by_person, Instant now) {
+  const auto& own = context_.options.addresses;
+  if (peer.port == context_.options.port && std::find(own.begin(), own.end(), peer.address) != own.end()) return;
+  addresses_.add(peer, by_person, now);
+  next_tick_ = std::min(next_tick_, now);
+}
+
+wire::AnnounceRequest Torrent::announce_request(wire::AnnounceEvent event) const {
+  wire::AnnounceRequest r;
+  r.info_hash = info_.info_hash;
+  r.peer_id = context_.options.peer_id;
+  r.port = context_.options.port;
+  r.uploaded = up_.total();
+  r.downloaded = down_.total();
+  r.left = info_.bytes_total - progress_.bytes_verified();
+  r.event = event;
+  r.num_want = event == wire::AnnounceEvent::stopped ? 0 : 50;
+  r.key = context_.options.node_id.substr(0, 8);
+  return r;
+}
+
+void Torrent::on_announced(const std::string& url, const wire::AnnounceReply& reply, Instant now) {
+  if (!reply.failure.empty()) return on_announce_failed(url, reply.failure, now);
+  announcer_.on_reply(url, reply, now);
+  if (!reply.warning.empty()) notice(TrackerNews{id_, url, true, reply.warning});
+  if (!std::exchange(tracker_trouble_, {}).empty()) notice(TrackerNews{id_, url, true, {}});
+  if (reply.complete) seeders_known_ = *reply.complete - std::min<std::uint32_t>(*reply.complete, progress_.whole() ? 1 : 0);
+  for (const wire::AnnouncedPeer& p : reply.peers) add_peer(p.endpoint, false, now);
+  connect_more(now);
+}
+
+void Torrent::on_announce_failed(const std::string& url, const std::string& why, Instant now) {
+  announcer_.on_failure(url, now);
+  if (stopping_ || why == tracker_trouble_) return;
+  tracker_trouble_ = why;
+  notice(TrackerNews{id_, url, false, why});
+}
+
+void Torrent::attach(Heartbeat& heartbeat) {
+  if (std::find(heartbeats_.begin(), heartbeats_.end(), &heartbeat) != heartbeats_.end()) return;
+  heartbeats_.push_back(&heartbeat);
+  heartbeat.on_torrent(id_);
+}
+
+void Torrent::fill(Heartbeat::Entry& entry, Instant now) const {
+  wire::BeatTorrent& b = entry.beat;
+  b.info_hash = info_.info_hash;
+  b.left = info_.bytes_total - progress_.bytes_verified();
+  b.bytes_down = down_.total();
+  b.bytes_up = up_.total();
+  b.rate_down = down_.rate(now);
+  b.rate_up = up_.rate(now);
+  b.peers = static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), [](const Peer* p) { return p->ready; }));
+  b.pieces = info_.pieces;
+  b.complete = progress_.whole();
+  if (entry.want_have && !b.complete) b.have = to_buffer(progress_.verified().bytes());
+}
+
+void Torrent::on_beat_reply(const wire::BeatReplyTorrent& reply, Instant now) {
+  seeders_known_ = reply.seeders - std::min<std::uint32_t>(reply.seeders, progress_.whole() ? 1 : 0);
+  for (const Endpoint& e : reply.peers) add_peer(e, false, now);
+  connect_more(now);
+}
+
+bool Torrent::moving(Instant now) const {
+  return leeching() || phase_ == Phase::finishing || up_.rate(now) > 0 || down_.rate(now) > 0;
+}
+
+void Torrent::connect_more(Instant now) {
+  if (stopping_ || phase_ == Phase::failed || phase_ == Phase::finishing) return;
+  const std::size_t sought = std::min<std::size_t>(peers_sought, context_.options.peers_max);
+  auto half_open = static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [](const Peer* p) { return !p->ready; }));
+  for (std::size_t have = peers_.size(); have < sought && half_open < half_open_max; ++have, ++half_open) {
+    const auto peer = addresses_.next(now);
+    if (!peer) return;
+    context_.dialing.emplace_back(id_, *peer);
+  }
+}
+
+// ── time ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::on_time(Instant now) {
+  save_when_due(now);
+  if (choker_.next_round() <= now) rechoke(now);
+  if (next_tick_ > now) return;
+  next_tick_ = now + 1s;
+  for (Peer* p : peers_) look_after(*p, now);
+  if (stopping_ || phase_ == Phase::failed) return;
+  ask_all(now);
+  connect_more(now);
+  announcer_.want_peers(leeching() && peers_.size() < 5, now);
+}
+
+void Torrent::look_after(Peer& peer, Instant now) {
+  if (peer.closing) return;
+  if (!peer.ready) {
+    if (now - peer.since > handshake_timeout) context_.close(peer, PeerFault::handshake_timeout);
+    return;
+  }
+  if (now - peer.last_received > idle_timeout) return context_.close(peer, PeerFault::idle_timeout);
+  if (peer.requests.waiting(now) > stall_timeout)  // its blocks are free for others; what still comes from it is welcome
+    for (const wire::BlockRef& b : peer.requests.all()) download_.release(b, peer.conn);
+  if (now - peer.last_sent > keep_alive_interval) {
+    wire::append_keep_alive(peer.send.small());
+    peer.last_sent = now;
+    context_.announce(peer);
+  }
+}
+
+std::optional<Instant> Torrent::next_wake() const {
+  std::optional<Instant> at = announcer_.next_wake();
+  const auto earlier = [&](std::optional<Instant> t) {
+    if (t && (!at || *t < *at)) at = t;
+  };
+  if (const auto due = progress_.save_due(); due && !seed_ && leeching()) earlier(*due);
+  if (stopping_ || phase_ == Phase::failed) return at;
+  if (!peers_.empty()) earlier(next_tick_), earlier(choker_.next_round());
+  if (peers_.size() < peers_sought)
+    if (const auto next = addresses_.next_wake()) earlier(std::max(*next, next_tick_));
+  return at;
+}
+
+void Torrent::stop(Instant now) {
+  if (std::exchange(stopping_, true)) return;
+  for (Peer* p : peers_) context_.close(*p, PeerFault::torrent_stopped);
+  announcer_.stop(now);
+  for (Heartbeat* h : heartbeats_) h->on_torrent_gone(id_);
+  save_when_due(now);
+}
+
+bool Torrent::stopped() const { return stopping_ && announcer_.stopped(); }
+bool Torrent::saved() const { return seed_ || clean_saved_ || phase_ == Phase::whole; }
+
+// ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Claims Torrent::claims() const {
+  return {progress_.verified(), bytes_down_before_ + down_.total(), bytes_up_before_ + up_.total()};
+}
+
+TorrentStats Torrent::stats(Instant now) const {
+  TorrentStats s;
+  s.phase = phase_;
+  s.pieces = info_.pieces;
+  s.pieces_verified = static_cast<std::uint32_t>(progress_.verified().count());
+  s.pieces_unchecked = progress_.unchecked_count();
+  s.bytes_total = info_.bytes_total;
+  s.bytes_verified = progress_.bytes_verified();
+  s.bytes_done = progress_.bytes_verified() + progress_.bytes_unchecked();
+  s.bytes_down = down_.total();
+  s.bytes_up = up_.total();
+  s.bytes_wasted = bytes_wasted_;
+  s.hash_failures = hash_failures_;
+  s.rate_down = down_.rate(now);
+  s.rate_up = up_.rate(now);
+  for (const Peer* p : peers_) {
+    if (!p->ready) {
+      ++s.peers_connecting;
+      continue;
+    }
+    ++s.peers;
+    if (p->has.all()) ++s.seeds;
+    if (info_.pieces > 0) s.best_peer = std::max(s.best_peer, double(p->has.count()) / info_.pieces);
+  }
+  s.peers_known = static_cast<std::uint32_t>(addresses_.size());
+  s.connect_failures = addresses_.failures();
+  s.last_unreachable = addresses_.last_failed();
+  s.copies = picker_.copies();
+  s.copies_elsewhere = std::max(s.seeds, seeders_known_);
+  return s;
+}
+
+}  // namespace swarm::core

@@ -1,0 +1,132 @@
+// Torrent: one torrent of a client. It owns the parts (picker, download, progress, choker, addresses, announcer) and routes
+// what happens to the ones whom it concerns; what to do is their decision. The connections belong to the client.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/client.hh"
+#include "core/context.hh"
+#include "core/discovery/announcer.hh"
+#include "core/discovery/heartbeat.hh"
+#include "core/peer/peer.hh"
+#include "core/torrent/address_book.hh"
+#include "core/torrent/choker.hh"
+#include "core/torrent/download.hh"
+#include "core/torrent/picker.hh"
+#include "core/torrent/progress.hh"
+
+namespace swarm::core {
+
+class Torrent {
+ public:
+  Torrent(TorrentId id, AddTorrent add, Context& context, Instant now);
+
+  // Connections: attached from the first moment that they are known to be for this torrent until on_gone.
+  void attach(Peer& peer);
+  void on_connected(Peer& peer, Instant now);  ///< ours to it: the transport is up
+  void on_opened(Peer& peer, const wire::Handshake& handshake, Instant now);
+  void on_named(Peer& peer, const PeerId& id, Instant now);
+  void on_message(Peer& peer, const wire::PeerMessage& message, Instant now);
+  void on_payload(Peer& peer, const Session::Payload& fragment, const Received& in, Instant now);
+  void on_read(Peer& peer, Instant now);  ///< all of an input was dealt with
+  void on_gone(Peer& peer, wire::PeerFault why, Instant now);
+  void next_outgoing(Peer& peer, std::size_t bytes_max, Instant now, Outgoing& out);
+
+  // Disk.
+  void on_stored(PieceIndex piece, std::span<const std::uint32_t> wrong_blocks, Instant now);
+  void on_hash_failed(PieceIndex piece, Instant now);
+  void on_disk_failed(const Error& error, Instant now);
+  void on_saved(Instant now);
+  void on_finished(Instant now);
+
+  // Discovery.
+  void add_peer(const Endpoint& peer, bool by_person, Instant now);
+  std::optional<Announcer::Ask> next_ask(Instant now) { return announcer_.next_ask(now); }
+  wire::AnnounceRequest announce_request(wire::AnnounceEvent event) const;
+  void on_announced(const std::string& url, const wire::AnnounceReply& reply, Instant now);
+  void on_announce_failed(const std::string& url, const std::string& why, Instant now);
+  std::vector<std::string> take_swarm_trackers() { return announcer_.take_swarm_trackers(); }
+  void attach(Heartbeat& heartbeat);
+  void fill(Heartbeat::Entry& entry, Instant now) const;
+  void on_beat_reply(const wire::BeatReplyTorrent& reply, Instant now);
+  bool moving(Instant now) const;
+
+  void ask_all(Instant now);  ///< the download limiter has let go
+  void give_all();            ///< the upload limiter has
+
+  void stop(Instant now);
+  bool stopped() const;  ///< the trackers know
+  bool saved() const;    ///< nothing more is to be written
+  void on_time(Instant now);
+  std::optional<Instant> next_wake() const;
+
+  Claims claims() const;
+  TorrentStats stats(Instant now) const;
+  TorrentId id() const { return id_; }
+  const TorrentInfo& info() const { return info_; }
+  const Bitfield& verified() const { return progress_.verified(); }
+  bool failed() const { return phase_ == Phase::failed; }
+
+ private:
+  void greet(Peer& peer);
+  void introduce(Peer& peer);
+  void say(Peer& peer, const wire::PeerMessage& message);
+  void set_has(Peer& peer, Bitfield has);
+  void update_interest(Peer& peer);
+  void ask(Peer& peer, Instant now);
+  void release_requests(Peer& peer);
+  void rechoke(Instant now);
+  void choke(Peer& peer);
+  void on_request(Peer& peer, const wire::BlockRef& block);
+  void on_extended(Peer& peer, const wire::Extended& message);
+  void settle_duplicates(Peer& peer);
+  void strike(const Sender& sender, std::uint32_t blocks);
+  bool banned(const Peer& peer) const;
+  void connect_more(Instant now);
+  void look_after(Peer& peer, Instant now);
+  void check_whole(Instant now);
+  void save_when_due(Instant now);
+  void notice(Notice n) { context_.actions.notices.push_back(std::move(n)); }
+  bool valid(const wire::BlockRef& block) const;
+  bool leeching() const { return phase_ == Phase::checking || phase_ == Phase::downloading; }
+
+  TorrentId id_;
+  TorrentInfo info_;
+  Context& context_;
+  bool seed_;
+  Phase phase_ = Phase::checking;
+  bool stopping_ = false, clean_save_asked_ = false, clean_saved_ = false;
+
+  Picker picker_;
+  Progress progress_;
+  Download download_;
+  Choker choker_;
+  AddressBook addresses_;
+  Announcer announcer_;
+  std::vector<Heartbeat*> heartbeats_;
+
+  std::vector<Peer*> peers_;            ///< attached, in the order in which they came
+  std::set<PeerId> banned_ids_;         ///< with banned_addresses_: bounded by banned_max
+  std::set<IpAddress> banned_addresses_;
+  std::map<Endpoint, std::uint32_t> strikes_;  ///< bounded like the address book
+  bool rechoke_ = false;
+  Instant next_tick_{};
+  Meter down_, up_;
+  std::uint64_t bytes_down_before_, bytes_up_before_;
+  std::uint64_t bytes_wasted_ = 0, hash_failures_ = 0;
+  std::uint32_t seeders_known_ = 0;     ///< at the tracker's last word, without us
+  std::string tracker_trouble_;         ///< the last one told, so that it is told once
+
+  std::vector<wire::BlockRef> blocks_;      ///< reused by ask()
+  std::vector<ConnId> others_;              ///< reused by on_payload()
+  std::vector<ChokeCandidate> candidates_;  ///< reused by rechoke()
+};
+
+}  // namespace swarm::core

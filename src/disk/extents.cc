@@ -1,0 +1,32 @@
+#include "disk/extents.hh"
+
+#include <algorithm>
+
+#include "base/check.hh"
+
+namespace swarm::disk {
+
+Extents::Extents(const std::vector<wire::FileEntry>& files) {
+  starts_.reserve(files.size() + 1);
+  pad_.reserve(files.size());
+  for (const wire::FileEntry& file : files) {
+    starts_.push_back(bytes_total_);
+    pad_.push_back(file.pad);
+    bytes_total_ += file.length;
+    has_padding_ = has_padding_ || (file.pad && file.length > 0);
+  }
+  starts_.push_back(bytes_total_);
+}
+
+Extent Extents::at(std::uint64_t offset, std::uint64_t length) const {
+  SWARM_CHECK(offset < bytes_total_);
+  // The last file that starts at or before the offset is never an empty one: those start where their successor does.
+  const auto next = std::upper_bound(starts_.begin(), starts_.end(), offset);
+  const auto file = static_cast<std::size_t>(next - starts_.begin()) - 1;
+  return {.file = FileIndex{static_cast<std::uint32_t>(file)},
+          .offset = offset - starts_[file],
+          .length = std::min(length, *next - offset),
+          .pad = pad_[file]};
+}
+
+}  // namespace swarm::disk

@@ -1,0 +1,88 @@
+// World: virtual time. A queue of things that will happen, in the order of time and then of sequence; one generator; a running
+// hash over what happened, so that two runs can be compared by one number.
+//
+// Complexity: at() and step() O(log pending), without allocation once the queue has reached its size.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <type_traits>
+#include <vector>
+
+#include "base/instant.hh"
+#include "base/random.hh"
+
+namespace swarm::sim {
+
+/// What the event hash tells apart.
+enum class Happened : std::uint8_t {
+  accepted, connected, connect_failed, received, closed, room, stored, hash_failed, saved, finished, replied, timer, fault, tracker,
+};
+
+class World {
+ public:
+  explicit World(std::uint64_t random_seed) : random_(random_seed) {}
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  Instant now() const { return now_; }
+  Random& random() { return random_; }
+
+  /// Runs `what()` at this time, or now when it has passed. What it captures is copied as bytes: pointers to things that live
+  /// as long as the world, ids, numbers.
+  template <class F>
+  void at(Instant when, F what) {
+    static_assert(std::is_trivially_copyable_v<F> && std::is_trivially_destructible_v<F> && sizeof(F) <= capture_bytes_max);
+    const std::uint32_t slot = push(when);
+    Slot& s = slots_[slot];
+    s.run = [](unsigned char* capture) { (*std::launder(reinterpret_cast<F*>(capture)))(); };
+    ::new (static_cast<void*>(s.capture)) F(what);
+  }
+  template <class F>
+  void in(Duration delay, F what) {
+    at(now_ + delay, what);
+  }
+
+  /// Lets the next thing happen. False when nothing will ever happen again, or when time stands still.
+  bool step();
+  /// Lets everything happen up to and including `end`, and ends there.
+  void run_until(Instant end);
+
+  /// Mixes something that happened into the event hash.
+  void note(Happened what, std::uint32_t host, std::uint64_t a = 0, std::uint64_t b = 0);
+  std::uint64_t event_hash() const { return hash_; }
+  std::uint64_t events() const { return events_; }
+  /// So many things happened at one moment that something goes round in a circle.
+  bool stuck() const { return at_once_ > at_once_max; }
+
+ private:
+  static constexpr std::size_t capture_bytes_max = 40;
+  static constexpr std::uint64_t at_once_max = 5'000'000;
+  struct Slot {
+    void (*run)(unsigned char*) = nullptr;
+    alignas(8) unsigned char capture[capture_bytes_max];
+  };
+  struct Entry {
+    Instant at;
+    std::uint64_t sequence = 0;
+    std::uint32_t slot = 0;
+    bool operator<(const Entry& other) const {  // the heap's top is its greatest: the earliest
+      return at != other.at ? at > other.at : sequence > other.sequence;
+    }
+  };
+  std::uint32_t push(Instant when);
+
+  Instant now_{};
+  Random random_;
+  std::vector<Entry> queue_;          ///< a heap
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> unused_; ///< of slots_
+  std::uint64_t sequence_ = 0;
+  std::uint64_t hash_ = 0x9e3779b97f4a7c15u;
+  std::uint64_t events_ = 0;
+  std::uint64_t at_once_ = 0;         ///< steps at this very moment
+};
+
+}  // namespace swarm::sim

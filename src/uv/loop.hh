@@ -1,0 +1,36 @@
+// Loop: the one libuv loop of a process. Whatever uses it is destroyed before it.
+#pragma once
+
+#include <uv.h>
+
+#include <memory>
+
+#include "base/error.hh"
+#include "base/instant.hh"
+
+namespace swarm::uv {
+
+class Loop {
+ public:
+  /// Exit::other "no_loop" when the process has no descriptors left. Also raises the soft limit of descriptors towards the hard
+  /// one and sizes libuv's worker pool (see workers.hh), so make it before anything else uses libuv.
+  static Result<std::unique_ptr<Loop>> create();
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  Instant now() const;  ///< monotonic; reads the clock each time
+  /// Runs until stop(), or until nothing is left that could happen (signals do not count).
+  void run();
+  /// One turn; waits for an event when `wait`. False when nothing is left.
+  bool run_once(bool wait = true);
+  void stop();
+  uv_loop_t* raw() { return &loop_; }
+
+ private:
+  Loop() = default;
+  uv_loop_t loop_{};
+  bool made_ = false;
+};
+
+}  // namespace swarm::uv

@@ -1,0 +1,27 @@
+// Signals: SIGINT, SIGTERM, SIGHUP and SIGUSR1 as events of the loop; SIGPIPE is ignored for the life of the process.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "uv/handle.hh"
+#include "uv/loop.hh"
+
+namespace swarm::uv {
+
+class Signals {
+ public:
+  /// `on_signal(number)` runs on the loop and may destroy this. Does not keep the loop running.
+  Signals(Loop& loop, std::function<void(int)> on_signal);
+
+ private:
+  struct State : uv_signal_t {
+    std::function<void(int)> on_signal;
+  };
+  std::vector<Handle<State, uv_signal_t>> handles_;
+};
+
+/// A write to a socket or pipe whose reader has gone is an error to handle, not a reason to die.
+void ignore_sigpipe();
+
+}  // namespace swarm::uv

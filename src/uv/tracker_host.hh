@@ -1,0 +1,56 @@
+// TrackerHost: core::TrackerServer on real sockets, with its catalogue in a state folder.
+//
+// Rules
+// 1. What a request changes in the catalogue is durable before its reply is sent: temporary name, fsync, rename, fsync of the folder.
+// 2. Changes are written one after the other, in the order of the requests; at most 64 MiB of them wait, then 503.
+// 3. A file of the state folder that is no torrent does not keep the tracker from starting: it is told and left where it is.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/endpoint.hh"
+#include "base/error.hh"
+#include "core/tracker/server.hh"
+#include "uv/http_server.hh"
+#include "uv/loop.hh"
+
+namespace swarm::uv {
+
+struct TrackerHostOptions {
+  core::TrackerOptions tracker;
+  std::vector<std::string> listen;  ///< "[HOST]:PORT", ":6970", "6970"; empty: [::]:6969, dual stack. Port 0: any
+  std::string interface;            ///< when `listen` names no host
+  std::string state;                ///< folder, made when missing (mode 0700); empty: nothing is kept
+  HttpServerLimits limits;
+};
+
+class TrackerHost {
+ public:
+  TrackerHost(Loop& loop, TrackerHostOptions options);
+  ~TrackerHost();
+  TrackerHost(const TrackerHost&) = delete;
+  TrackerHost& operator=(const TrackerHost&) = delete;
+
+  /// Reads the state folder, then listens. Gives where: one endpoint per `listen`, with the real ports. Exit::disk
+  /// "port_in_use" or about the folder, Exit::usage for an address that is none, Exit::not_found for a host that is unknown.
+  Result<std::vector<Endpoint>> start();
+  /// Why files of the state folder were left out at start (rule 3).
+  const std::vector<Error>& left_out() const;
+
+  void set_notice(std::function<void(const core::TrackerNotice&)> on_notice);
+  wire::Status status() const;
+  std::size_t connections() const;
+
+  /// Listens no more, lets what waits for the disk finish and its replies leave, then calls `done` once; 2.5 s at most.
+  void stop(std::function<void()> done);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace swarm::uv

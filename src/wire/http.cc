@@ -1,0 +1,442 @@
+#include "wire/http.hh"
+
+#include <fmt/format.h>
+#include <llhttp.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <deque>
+#include <type_traits>
+
+#include "base/endpoint.hh"
+
+namespace swarm::wire {
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool same_name(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  return text;
+}
+
+void put(Buffer& out, std::string_view text) { append(out, as_bytes(text)); }
+
+/// What goes into a line of the head must not end that line: a name or a redirect may come from a stranger.
+void put_line_part(Buffer& out, std::string_view text) {
+  for (const char c : text) out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : static_cast<std::uint8_t>(c));
+}
+
+void put_header(Buffer& out, std::string_view name, std::string_view value) {
+  put_line_part(out, name);
+  put(out, ": ");
+  put_line_part(out, value);
+  put(out, "\r\n");
+}
+
+/// All that the message brings, but for what we set ourselves.
+void put_headers(Buffer& out, const HttpHeaders& headers) {
+  for (const auto& [name, value] : headers.fields) {
+    if (!same_name(name, "content-length") && !same_name(name, "transfer-encoding")) put_header(out, name, value);
+  }
+}
+
+std::uint16_t default_port(std::string_view scheme) {
+  if (scheme == "http") return 80;
+  return scheme == "https" ? 443 : 0;
+}
+
+/// A path and query that can stand in a request line: non-ASCII bytes percent-encoded, the fragment cut off. Nothing when it
+/// holds spaces or control characters.
+std::optional<std::string> clean_target(std::string_view text) {
+  text = text.substr(0, text.find('#'));
+  std::string out;
+  if (!text.starts_with('/')) out = "/";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= 0x20 || byte == 0x7f) return std::nullopt;
+    if (byte < 0x80) {
+      out += c;
+    } else {
+      out += fmt::format("%{:02X}", byte);
+    }
+  }
+  return out;
+}
+
+bool is_host(std::string_view host) {
+  return !host.empty() && std::ranges::all_of(host, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+  });
+}
+
+}  // namespace
+
+std::optional<std::string_view> HttpHeaders::find(std::string_view name) const {
+  for (const auto& [field, value] : fields) {
+    if (same_name(field, name)) return value;
+  }
+  return std::nullopt;
+}
+
+void HttpHeaders::set(std::string name, std::string value) {
+  for (auto& [field, old] : fields) {
+    if (!same_name(field, name)) continue;
+    old = std::move(value);
+    return;
+  }
+  fields.emplace_back(std::move(name), std::move(value));
+}
+
+std::string_view HttpRequest::path() const { return std::string_view(target).substr(0, target.find('?')); }
+
+std::string_view HttpRequest::query() const {
+  const auto at = target.find('?');
+  return at == std::string::npos ? std::string_view() : std::string_view(target).substr(at + 1);
+}
+
+std::string Url::authority() const {
+  auto out = host.find(':') == std::string::npos ? host : "[" + host + "]";
+  if (port != 0 && port != default_port(scheme)) out += fmt::format(":{}", port);
+  return out;
+}
+
+std::string Url::text() const { return scheme + "://" + authority() + target; }
+
+std::optional<Url> parse_url(std::string_view text) {
+  Url url;
+  const auto colon = text.find("://");
+  if (colon == text.npos) return std::nullopt;
+  std::ranges::transform(text.substr(0, colon), std::back_inserter(url.scheme), lower);
+  if (url.scheme != "http" && url.scheme != "https" && url.scheme != "udp") return std::nullopt;
+  text.remove_prefix(colon + 3);
+
+  const auto authority = text.substr(0, text.find_first_of("/?#"));
+  auto target = clean_target(text.substr(authority.size()));
+  if (!target) return std::nullopt;
+  url.target = std::move(*target);
+
+  auto rest = authority;
+  if (authority.starts_with('[')) {
+    const auto close = authority.find(']');
+    if (close == authority.npos) return std::nullopt;
+    url.host = authority.substr(1, close - 1);
+    if (url.host.find(':') == std::string::npos || !IpAddress::from(url.host)) return std::nullopt;
+    rest.remove_prefix(close + 1);
+  } else {
+    rest = authority.substr(std::min(authority.find(':'), authority.size()));
+    std::ranges::transform(authority.substr(0, authority.size() - rest.size()), std::back_inserter(url.host), lower);
+    if (!is_host(url.host)) return std::nullopt;
+  }
+
+  url.port = default_port(url.scheme);
+  if (rest.empty() || rest == ":") return url;
+  const auto digits = rest.substr(1);
+  const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), url.port);
+  if (rest[0] != ':' || fault != std::errc() || end != digits.data() + digits.size() || url.port == 0) return std::nullopt;
+  return url;
+}
+
+void append_http(Buffer& out, const HttpRequest& request, std::string_view host) {
+  put_line_part(out, request.method);
+  put(out, " ");
+  put_line_part(out, request.target);
+  put(out, " HTTP/1.1\r\n");
+  if (!request.headers.find("host")) put_header(out, "Host", host);
+  put_headers(out, request.headers);
+  if (!request.keep_alive && !request.headers.find("connection")) put(out, "Connection: close\r\n");
+  if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
+    put(out, fmt::format("Content-Length: {}\r\n", request.body.size()));
+  }
+  put(out, "\r\n");
+  append(out, request.body);
+}
+
+void append_http(Buffer& out, const HttpResponse& response, bool head_only) {
+  put(out, fmt::format("HTTP/1.1 {} {}\r\n", response.status, http_reason(response.status)));
+  put_headers(out, response.headers);
+  if (!response.headers.find("connection")) {  // said in either case: HTTP/1.0 and 1.1 differ in what silence means
+    put(out, response.keep_alive ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
+  }
+  const bool bodiless = response.status / 100 == 1 || response.status == 204 || response.status == 304;
+  if (!bodiless) put(out, fmt::format("Content-Length: {}\r\n", response.body.size()));
+  put(out, "\r\n");
+  if (!bodiless && !head_only) append(out, response.body);
+}
+
+//         first byte             end of headers              end of message
+//   idle ────────────► head ────────────────────► body ─────────────────────► idle, or closed when nothing may follow
+//
+// llhttp is paused at the two ends, which tells where they lie in the input; so the head is counted to the byte.
+template <class Message>
+struct HttpReader<Message>::State {
+  enum class Phase : std::uint8_t { idle, head, body, closed };
+  static constexpr bool is_request = std::is_same_v<Message, HttpRequest>;
+
+  explicit State(HttpLimits l) : limits(l), body_bytes_max(l.body_bytes_max) {
+    static const llhttp_settings_t settings = callbacks();
+    llhttp_init(&parser, is_request ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+    parser.data = this;
+  }
+
+  HttpFault on_received(ByteView bytes);
+  HttpFault on_end();
+
+  static llhttp_settings_t callbacks();
+  static State& of(llhttp_t* p) { return *static_cast<State*>(p->data); }
+  std::size_t run(ByteView bytes);
+  bool has_bare_return(ByteView bytes);
+  bool bounded() const;
+  bool keep_header();
+  void headers_complete();
+  void message_complete();
+  int stop(HttpFault why) {
+    if (fault == HttpFault::none) fault = why;
+    return HPE_USER;
+  }
+
+  llhttp_t parser{};
+  HttpLimits limits;
+  std::size_t body_bytes_max;                               ///< of the message under way
+  std::size_t (*limit)(const Message&, std::size_t) = nullptr;
+  HttpFault fault = HttpFault::none;
+  Phase phase = Phase::idle;
+  std::size_t head_bytes = 0;                               ///< of the message under way, with empty lines before it
+  std::size_t body_raw_bytes = 0;                           ///< as on the wire: chunk sizes, extensions and trailers too
+  bool after_return = false;                                ///< the last byte of the head was a CR
+  Message message;
+  std::string field, value;                                 ///< of the header under way
+  std::deque<Message> ready;                                ///< bounded by the bytes of one on_received()
+};
+
+template <class Message>
+HttpFault HttpReader<Message>::State::on_received(ByteView bytes) {
+  while (!bytes.empty() && fault == HttpFault::none && phase != Phase::closed) {
+    const bool head = phase != Phase::body;
+    const auto taken = run(head ? bytes.first(std::min(bytes.size(), limits.header_bytes_max + 1 - head_bytes)) : bytes);
+    if (fault != HttpFault::none) break;
+    if (head && has_bare_return(bytes.first(taken))) stop(HttpFault::malformed);
+    (head ? head_bytes : body_raw_bytes) += taken;
+    if (!bounded()) stop(HttpFault::header_too_large);
+    bytes = bytes.subspan(taken);
+    if (parser.error != HPE_PAUSED) continue;
+    llhttp_resume(&parser);
+    if (!head) message_complete();
+    if (!head || fault != HttpFault::none) continue;
+    // A message without a body is complete at the end of its head, whether or not another byte ever comes.
+    phase = Phase::body;
+    run(as_bytes(""));
+    if (parser.error != HPE_PAUSED) continue;
+    llhttp_resume(&parser);
+    message_complete();
+  }
+  return fault;
+}
+
+template <class Message>
+HttpFault HttpReader<Message>::State::on_end() {
+  if (fault != HttpFault::none || phase == Phase::closed || phase == Phase::idle) return fault;
+  const auto result = llhttp_finish(&parser);
+  if (phase == Phase::body && (result == HPE_OK || result == HPE_PAUSED)) {
+    message_complete();
+    phase = Phase::closed;
+  } else {
+    stop(HttpFault::malformed);
+  }
+  return fault;
+}
+
+/// How many bytes were taken: all, or those up to a pause.
+template <class Message>
+std::size_t HttpReader<Message>::State::run(ByteView bytes) {
+  const auto text = as_text(bytes);
+  const auto result = llhttp_execute(&parser, text.data(), text.size());
+  if (result == HPE_OK) return bytes.size();
+  if (result == HPE_PAUSED) return static_cast<std::size_t>(llhttp_get_error_pos(&parser) - text.data());
+  stop(HttpFault::malformed);
+  return 0;
+}
+
+/// Does a CR stand before anything but LF? Readers that disagree on where such a line ends can be played against each other.
+template <class Message>
+bool HttpReader<Message>::State::has_bare_return(ByteView bytes) {
+  for (const auto byte : bytes) {
+    if (after_return && byte != '\n') return true;
+    after_return = byte == '\r';
+  }
+  return false;
+}
+
+/// The head within its limit, and what stands around a chunked body (sizes, extensions, trailers) in proportion to it.
+template <class Message>
+bool HttpReader<Message>::State::bounded() const {
+  return head_bytes <= limits.header_bytes_max &&
+         body_raw_bytes - message.body.size() <= limits.header_bytes_max + 8 * message.body.size();
+}
+
+/// Keeps the header that is complete, but not a trailer. A value without a name is a folded line, which is obsolete and
+/// read differently by different readers (RFC 9112, 5.2).
+template <class Message>
+bool HttpReader<Message>::State::keep_header() {
+  if (field.empty()) return stop(HttpFault::malformed), false;
+  if (phase != Phase::body) {
+    if (message.headers.fields.size() >= limits.headers_max) return stop(HttpFault::header_too_large), false;
+    message.headers.fields.emplace_back(field, trimmed(value));
+  }
+  field.clear(), value.clear();
+  return true;
+}
+
+template <class Message>
+void HttpReader<Message>::State::headers_complete() {
+  if (parser.http_major != 1 || parser.http_minor > 1) return void(stop(HttpFault::malformed));
+  message.keep_alive = llhttp_should_keep_alive(&parser) != 0;
+  if constexpr (is_request) {
+    message.method = llhttp_method_name(static_cast<llhttp_method_t>(parser.method));
+    parser.upgrade = 0;  // no other protocol is spoken here: an offer to change to one is not taken up (RFC 9110, 7.8)
+    const auto hosts = std::ranges::count_if(message.headers.fields, [](auto& f) { return same_name(f.first, "host"); });
+    if (hosts > 1) return void(stop(HttpFault::malformed));  // RFC 9112, 3.2
+  } else {
+    message.status = llhttp_get_status_code(&parser);
+    if (message.status < 100 || message.status == 101) return void(stop(HttpFault::malformed));
+  }
+  body_bytes_max = limit != nullptr ? limit(message, limits.body_bytes_max) : limits.body_bytes_max;
+  if ((parser.flags & F_CONTENT_LENGTH) != 0 && parser.content_length > body_bytes_max) stop(HttpFault::body_too_large);
+}
+
+template <class Message>
+void HttpReader<Message>::State::message_complete() {
+  phase = message.keep_alive ? Phase::idle : Phase::closed;
+  bool wanted = true;
+  if constexpr (!is_request) {
+    wanted = message.status >= 200;  // "100 Continue" and its like announce the response, they are not it
+    if (!wanted) phase = Phase::idle;
+  }
+  if (wanted) ready.push_back(std::move(message));
+  message = {};
+  if constexpr (is_request) message.target.clear();
+  field.clear(), value.clear();
+  head_bytes = body_raw_bytes = 0;
+}
+
+template <class Message>
+llhttp_settings_t HttpReader<Message>::State::callbacks() {
+  llhttp_settings_t s;
+  llhttp_settings_init(&s);
+  s.on_message_begin = [](llhttp_t* p) noexcept -> int {
+    of(p).phase = Phase::head;
+    if constexpr (is_request) of(p).message.target.clear();
+    return HPE_OK;
+  };
+  if constexpr (is_request) {
+    s.on_url = [](llhttp_t* p, const char* at, std::size_t length) noexcept -> int {
+      of(p).message.target.append(at, length);
+      return HPE_OK;
+    };
+  }
+  s.on_header_field = [](llhttp_t* p, const char* at, std::size_t length) noexcept -> int {
+    of(p).field.append(at, length);
+    return HPE_OK;
+  };
+  s.on_header_value = [](llhttp_t* p, const char* at, std::size_t length) noexcept -> int {
+    of(p).value.append(at, length);
+    return HPE_OK;
+  };
+  s.on_header_value_complete = [](llhttp_t* p) noexcept -> int {
+    return of(p).keep_header() ? HPE_OK : HPE_USER;
+  };
+  s.on_headers_complete = [](llhttp_t* p) noexcept -> int {
+    of(p).headers_complete();
+    return HPE_PAUSED;
+  };
+  s.on_body = [](llhttp_t* p, const char* at, std::size_t length) noexcept -> int {
+    auto& body = of(p).message.body;
+    if (length > of(p).body_bytes_max - body.size()) return of(p).stop(HttpFault::body_too_large);
+    append(body, as_bytes({at, length}));
+    return HPE_OK;
+  };
+  s.on_message_complete = [](llhttp_t*) noexcept -> int { return HPE_PAUSED; };
+  return s;
+}
+
+template <class Message>
+HttpReader<Message>::HttpReader(HttpLimits limits) : state_(std::make_unique<State>(limits)) {}
+template <class Message>
+HttpReader<Message>::~HttpReader() = default;
+template <class Message>
+HttpReader<Message>::HttpReader(HttpReader&&) noexcept = default;
+template <class Message>
+HttpReader<Message>& HttpReader<Message>::operator=(HttpReader&&) noexcept = default;
+
+template <class Message>
+HttpFault HttpReader<Message>::on_received(ByteView bytes) {
+  return state_->on_received(bytes);
+}
+
+template <class Message>
+HttpFault HttpReader<Message>::on_end() {
+  return state_->on_end();
+}
+
+template <class Message>
+std::optional<Message> HttpReader<Message>::next() {
+  if (state_->ready.empty()) return std::nullopt;
+  std::optional<Message> message = std::move(state_->ready.front());
+  state_->ready.pop_front();
+  return message;
+}
+
+template <class Message>
+bool HttpReader<Message>::idle() const {
+  return state_->phase == State::Phase::idle || state_->phase == State::Phase::closed;
+}
+
+template <class Message>
+void HttpReader<Message>::body_limit(std::size_t (*limit)(const Message& head, std::size_t ordinary)) {
+  state_->limit = limit;
+}
+
+template class HttpReader<HttpRequest>;
+template class HttpReader<HttpResponse>;
+
+std::string_view http_reason(int status) {
+  switch (status) {
+    case 200: return "OK";
+    case 201: return "Created";
+    case 204: return "No Content";
+    case 301: return "Moved Permanently";
+    case 302: return "Found";
+    case 303: return "See Other";
+    case 304: return "Not Modified";
+    case 307: return "Temporary Redirect";
+    case 308: return "Permanent Redirect";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 409: return "Conflict";
+    case 411: return "Length Required";
+    case 413: return "Content Too Large";
+    case 415: return "Unsupported Media Type";
+    case 421: return "Misdirected Request";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 507: return "Insufficient Storage";
+    default: return "Unknown";
+  }
+}
+
+}  // namespace swarm::wire

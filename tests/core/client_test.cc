@@ -1,0 +1,416 @@
+// Scenes: a Client and peers that a test plays, byte for byte.
+#include "core/client.hh"
+
+#include <doctest/doctest.h>
+
+#include "peer_script.hh"
+#include "wire/announce.hh"
+
+using namespace swarm;
+using namespace swarm::core;
+using wire::BlockRef;
+using wire::PeerFault;
+
+namespace {
+
+Instant at(double s) { return Instant{} + from_seconds(s); }
+constexpr std::uint32_t block = wire::block_bytes;
+
+Endpoint endpoint(std::string_view text) { return *Endpoint::from(text); }
+
+struct Scene {
+  explicit Scene(std::uint32_t pieces = 4, AddTorrent add = {}) : client(client_options(), 1) {
+    add.info = small_torrent(pieces);
+    torrent = client.add(std::move(add), at(0));
+  }
+  static AddTorrent seeding(std::uint32_t pieces) {
+    AddTorrent add;
+    add.resume.verified = Bitfield(pieces, true);
+    add.seed = true;
+    return add;
+  }
+
+  /// A peer that came to us, said hello and has everything; unchokes us when asked to.
+  PeerScript join(std::string_view id, std::string_view address, bool has_all, bool fast = true) {
+    PeerScript p(client, client.on_accepted(endpoint(address), now), fast);
+    p.greet(small_torrent(4).info_hash, id, now);
+    if (has_all) fast ? p.say(wire::HaveAll{}, now) : p.say(wire::BitfieldBits{full()}, now);
+    if (!has_all && fast) p.say(wire::HaveNone{}, now);
+    return p;
+  }
+  ByteView full() {
+    all = Bitfield(client.stats(torrent, now).pieces, true);
+    return all.bytes();
+  }
+  bool closed(const PeerScript& p) {
+    const auto& c = client.actions().closes;
+    return std::any_of(c.begin(), c.end(), [&](const Close& x) { return x.conn == p.conn(); });
+  }
+  template <class N>
+  std::vector<N> notices() {
+    std::vector<N> some;
+    for (const Notice& n : client.actions().notices)
+      if (const N* x = std::get_if<N>(&n)) some.push_back(*x);
+    return some;
+  }
+  /// The peer sends all that it is asked for; gives the pieces that became complete.
+  std::vector<PieceIndex> serve(PeerScript& p) {
+    std::vector<PieceIndex> done;
+    for (const auto& r : p.hear_all<wire::Request>(now)) {
+      p.say_block(r.block, now);
+      if (r.block.begin == block) done.push_back(r.block.piece);
+    }
+    return done;
+  }
+
+  Client client;
+  TorrentId torrent{};
+  Instant now = at(1);
+  Bitfield all;
+};
+
+}  // namespace
+
+TEST_CASE("a seed answers as soon as the info-hash is known, then names itself and says what it has") {
+  Scene s(4, Scene::seeding(4));
+  PeerScript p(s.client, s.client.on_accepted(endpoint("10.0.0.9:5000"), s.now));
+  wire::Handshake h;
+  h.info_hash = small_torrent(4).info_hash;
+  h.peer_id = peer_id("-XX0000-somebody-els");
+  h.fast = true;
+  const auto bytes = wire::encode(h);
+  p.say_raw(ByteView(bytes).first(48), s.now);  // Transmission waits for the answer here
+  p.hear(s.now);
+  CHECK(p.named);
+  p.say_raw(ByteView(bytes).subspan(48), s.now);
+  const auto said = p.hear(s.now);
+  REQUIRE(said.size() == 1);
+  CHECK(std::holds_alternative<wire::HaveAll>(said[0]));
+}
+
+TEST_CASE("a connection for an unknown torrent, to ourselves, or of garbage is closed") {
+  Scene s(4, Scene::seeding(4));
+  PeerScript other(s.client, s.client.on_accepted(endpoint("10.0.0.9:5000"), s.now));
+  other.greet(InfoHash{}, "-XX0000-somebody-els", s.now);
+  CHECK(s.closed(other));
+  auto self = s.join("-SW0100-client-under", "10.0.0.9:5001", true);
+  CHECK(s.closed(self));
+  PeerScript garbage(s.client, s.client.on_accepted(endpoint("10.0.0.9:5002"), s.now));
+  garbage.say_raw(as_bytes("GET / HTTP/1.1\r\n"), s.now);
+  CHECK(s.closed(garbage));
+  PeerScript silent(s.client, s.client.on_accepted(endpoint("10.0.0.9:5003"), s.now));
+  s.client.on_time(s.now + 11s);
+  CHECK(s.closed(silent));
+}
+
+TEST_CASE("a cooperative peer is unchoked at once, and gets what it asks for from verified pieces only") {
+  AddTorrent add;
+  add.resume.verified = Bitfield(4);
+  add.resume.verified.set(std::size_t{0});
+  add.resume.unchecked = {PieceIndex{1}};
+  Scene s(4, std::move(add));
+  auto p = s.join("-SW0100-another-node", "10.0.0.9:5000", false);
+  p.hear(s.now);
+  p.say(wire::Interested{}, s.now);
+  CHECK(p.hear_all<wire::Unchoke>(s.now).size() == 1);
+  p.say(wire::Request{{PieceIndex{0}, 0, block}}, s.now);
+  p.say(wire::Request{{PieceIndex{1}, 0, block}}, s.now);  // on the disk, not verified yet
+  p.say(wire::Request{{PieceIndex{2}, 0, block}}, s.now);  // missing
+  const auto rejected = p.hear_all<wire::Reject>(s.now);
+  CHECK(rejected.size() == 2);
+  REQUIRE(p.payload.size() == 1);
+  CHECK(p.payload[0] == BlockRef{PieceIndex{0}, 0, block});
+  s.client.on_stored(s.torrent, PieceIndex{1}, {}, s.now);  // the check went well
+  CHECK(p.hear_all<wire::Have>(s.now).size() == 1);
+  p.say(wire::Request{{PieceIndex{1}, block, block}}, s.now);
+  p.hear(s.now);
+  CHECK(p.payload.size() == 2);
+}
+
+TEST_CASE("requests beyond a piece close the connection, whatever overflow they hope for") {
+  for (BlockRef bad : {BlockRef{PieceIndex{4}, 0, block}, BlockRef{PieceIndex{0}, 0xffffffff, block},
+                       BlockRef{PieceIndex{0}, block, block + 1}, BlockRef{PieceIndex{0}, 0, 0}}) {
+    Scene s(4, Scene::seeding(4));
+    auto p = s.join("-SW0100-another-node", "10.0.0.9:5000", false);
+    p.say(wire::Interested{}, s.now);
+    p.say(wire::Request{bad}, s.now);
+    CHECK(s.closed(p));
+  }
+}
+
+TEST_CASE("a download asks, stores, and says HAVE only once a piece is stored") {
+  Scene s(4);
+  auto seed = s.join("-XX0000-a-plain-seed", "10.0.0.2:6881", true);
+  auto other = s.join("-XX0000-another-one1", "10.0.0.3:6881", false);
+  CHECK(seed.hear_all<wire::Interested>(s.now).size() == 1);
+  other.hear(s.now);
+  seed.say(wire::Unchoke{}, s.now);
+  s.client.actions().clear();
+  const auto done = s.serve(seed);
+  CHECK(done.size() == 4);  // 8 blocks fit into the first window
+  CHECK(s.client.actions().stores.size() == 8);
+  CHECK(other.hear_all<wire::Have>(s.now).empty());
+  CHECK(s.client.claims(s.torrent).verified.none());
+  s.client.on_stored(s.torrent, done[0], {}, s.now);
+  CHECK(other.hear_all<wire::Have>(s.now).size() == 1);
+  CHECK(s.client.claims(s.torrent).verified.count() == 1);
+  for (std::size_t i = 1; i < done.size(); ++i) s.client.on_stored(s.torrent, done[i], {}, s.now);
+  CHECK(s.client.actions().finishes.size() == 1);
+  CHECK(s.client.stats(s.torrent, s.now).phase == Phase::finishing);
+  s.client.on_finished(s.torrent, s.now);
+  CHECK(s.client.stats(s.torrent, s.now).phase == Phase::whole);
+  CHECK(s.closed(seed));  // two seeds have nothing to say to each other
+  CHECK(s.notices<Finished>().size() == 1);
+}
+
+TEST_CASE("each block received lets more be asked, without any timer") {
+  Scene s(2000);
+  auto seed = s.join("-XX0000-a-plain-seed", "10.0.0.2:6881", true, false);
+  seed.say(wire::Unchoke{}, s.now);
+  auto first = seed.hear_all<wire::Request>(s.now);
+  CHECK(first.size() == 16);
+  s.now += 1ms;
+  seed.say_block(first[0].block, s.now);
+  CHECK(seed.hear_all<wire::Request>(s.now).size() == 2);  // one came, the window grew by one
+}
+
+TEST_CASE("without the fast extension a choke forgets what was asked; with it each request is rejected") {
+  for (bool fast : {false, true}) {
+    Scene s(4);
+    auto seed = s.join("-XX0000-a-plain-seed", "10.0.0.2:6881", true, fast);
+    seed.say(wire::Unchoke{}, s.now);
+    const auto asked = seed.hear_all<wire::Request>(s.now);
+    REQUIRE(asked.size() == 8);
+    seed.say(wire::Choke{}, s.now);
+    if (fast)
+      for (const auto& r : asked) seed.say(wire::Reject{r.block}, s.now);
+    seed.say(wire::Unchoke{}, s.now);
+    CHECK(seed.hear_all<wire::Request>(s.now).size() == 8);
+  }
+}
+
+TEST_CASE("blocks that nobody asked for are thrown away and not punished") {
+  Scene s(4);
+  auto seed = s.join("-XX0000-a-plain-seed", "10.0.0.2:6881", true);
+  seed.say_block({PieceIndex{0}, 0, block}, s.now);
+  CHECK(s.client.actions().stores.empty());
+  CHECK_FALSE(s.closed(seed));
+  CHECK(s.client.stats(s.torrent, s.now).bytes_wasted == block);
+}
+
+TEST_CASE("a fragmented block becomes stores that join without a gap, whatever the cuts") {
+  Scene s(4);
+  auto seed = s.join("-XX0000-a-plain-seed", "10.0.0.2:6881", true);
+  seed.say(wire::Unchoke{}, s.now);
+  const BlockRef b = seed.hear_all<wire::Request>(s.now).front().block;
+  Buffer bytes;
+  wire::append_piece_header(bytes, b);
+  bytes.resize(bytes.size() + b.length);
+  s.client.actions().clear();
+  for (std::size_t i = 0, n = 1; i < bytes.size(); i += n, n = n * 3 + 1)
+    seed.say_raw(ByteView(bytes).subspan(i, std::min(n, bytes.size() - i)), s.now);
+  std::uint32_t next = 0;
+  for (const Store& st : s.client.actions().stores) {
+    CHECK(st.block == b);
+    CHECK(st.at == next);
+    next += st.bytes.length;
+  }
+  CHECK(next == b.length);
+}
+
+TEST_CASE("one sender of a wrong piece is proof: banned, named, never taken again") {
+  Scene s(4);
+  auto liar = s.join("-XX0000-a-liar-liar1", "10.0.0.2:6881", true);
+  auto honest = s.join("-XX0000-an-honest-1", "10.0.0.3:6881", true);
+  liar.say(wire::Unchoke{}, s.now);
+  const auto done = s.serve(liar);
+  REQUIRE_FALSE(done.empty());
+  s.client.actions().clear();
+  s.client.on_hash_failed(s.torrent, done[0], s.now);
+  CHECK(s.closed(liar));
+  const auto checked = s.notices<PieceChecked>();
+  REQUIRE(checked.size() == 1);
+  CHECK_FALSE(checked[0].ok);
+  REQUIRE(checked[0].from.size() == 1);
+  CHECK(checked[0].from[0].address.text() == "10.0.0.2");
+  CHECK(s.notices<PeerBanned>().size() == 1);
+  CHECK(s.client.claims(s.torrent).verified.none());
+  auto again = s.join("-XX0000-a-liar-liar2", "10.0.0.2:7000", true);
+  CHECK(s.closed(again));
+  honest.say(wire::Unchoke{}, s.now);
+  const auto asked = honest.hear_all<wire::Request>(s.now);
+  CHECK(std::any_of(asked.begin(), asked.end(), [&](const auto& r) { return r.block.piece == done[0]; }));
+}
+
+TEST_CASE("the only source has three tries before it is banned") {
+  Scene s(64);
+  auto seed = s.join("-XX0000-a-plain-seed", "10.0.0.2:6881", true, false);
+  seed.say(wire::Unchoke{}, s.now);
+  const auto done = s.serve(seed);
+  REQUIRE(done.size() >= 3);
+  s.client.on_hash_failed(s.torrent, done[0], s.now);
+  s.client.on_hash_failed(s.torrent, done[1], s.now);
+  CHECK_FALSE(s.closed(seed));
+  s.client.on_hash_failed(s.torrent, done[2], s.now);
+  CHECK(s.closed(seed));
+}
+
+TEST_CASE("a wrong piece of two senders is fetched from one, and the blocks' digests convict the right one") {
+  Scene s(1);
+  auto a = s.join("-XX0000-sender-a-aaa", "10.0.0.2:6881", true, false);
+  auto b = s.join("-XX0000-sender-b-bbb", "10.0.0.3:6881", true, false);
+  a.say(wire::Unchoke{}, s.now);
+  auto asked = a.hear_all<wire::Request>(s.now);
+  REQUIRE(asked.size() == 2);
+  a.say_block(asked[0].block, s.now);
+  a.say(wire::Choke{}, s.now);  // the second block is free again
+  b.say(wire::Unchoke{}, s.now);
+  auto rest = b.hear_all<wire::Request>(s.now);
+  REQUIRE(rest.size() == 1);
+  b.say_block(rest[0].block, s.now);
+  s.client.actions().clear();
+  s.client.on_hash_failed(s.torrent, PieceIndex{0}, s.now);
+  CHECK(s.notices<PieceChecked>().at(0).from.size() == 2);
+  CHECK(s.notices<PeerBanned>().empty());  // suspicion is not proof
+  auto alone = b.hear_all<wire::Request>(s.now);
+  REQUIRE(alone.size() == 2);  // the whole piece, from one
+  a.say(wire::Unchoke{}, s.now);
+  CHECK(a.hear_all<wire::Request>(s.now).empty());
+  for (const auto& r : alone) b.say_block(r.block, s.now);
+  const std::uint32_t wrong[] = {asked[0].block.begin / block};
+  s.client.on_stored(s.torrent, PieceIndex{0}, wrong, s.now);
+  const auto banned = s.notices<PeerBanned>();
+  REQUIRE(banned.size() == 1);
+  CHECK(banned[0].peer.address.text() == "10.0.0.2");
+}
+
+TEST_CASE("endgame: the last block is asked of a second peer, and cancelled where it is not needed any more") {
+  Scene s(1);
+  auto slow = s.join("-XX0000-a-slow-peer1", "10.0.0.2:6881", true, false);
+  auto quick = s.join("-XX0000-a-quick-peer", "10.0.0.3:6881", true, false);
+  slow.say(wire::Unchoke{}, s.now);
+  auto asked = slow.hear_all<wire::Request>(s.now);
+  REQUIRE(asked.size() == 2);
+  quick.say(wire::Unchoke{}, s.now);
+  auto doubled = quick.hear_all<wire::Request>(s.now);
+  REQUIRE(doubled.size() == 1);
+  quick.say_block(doubled[0].block, s.now);
+  const auto cancelled = slow.hear_all<wire::Cancel>(s.now);
+  REQUIRE(cancelled.size() == 1);
+  CHECK(cancelled[0].block == doubled[0].block);
+  s.client.actions().clear();
+  slow.say_block(doubled[0].block, s.now);  // it crossed the cancel
+  CHECK(s.client.actions().stores.empty());
+}
+
+TEST_CASE("of two connections to one peer the one that the higher id opened stays") {
+  for (bool we_are_higher : {true, false}) {
+    Scene s(4);
+    const std::string_view id = we_are_higher ? "-AA0000-a-lower-peer" : "-ZZ0000-a-higher-one";
+    s.client.add_peer(s.torrent, endpoint("10.0.0.2:6881"), s.now);
+    s.client.on_time(s.now);
+    REQUIRE(s.client.actions().connects.size() == 1);
+    const ConnId ours = s.client.actions().connects[0].conn;
+    s.client.on_connected(ours, s.now);
+    PeerScript out(s.client, ours);
+    out.greet(small_torrent(4).info_hash, id, s.now);
+    auto in = s.join(id, "10.0.0.2:50000", false);
+    CHECK(s.closed(out) == !we_are_higher);
+    CHECK(s.closed(in) == we_are_higher);
+  }
+}
+
+TEST_CASE("an unreachable peer is tried again later and later") {
+  Scene s(4);
+  s.client.add_peer(s.torrent, endpoint("10.0.0.2:6881"), s.now);
+  int tries = 0;
+  for (int i = 0; i < 6000; ++i) {
+    s.client.on_time(s.now);
+    for (const Connect& c : s.client.actions().connects) ++tries, s.client.on_connect_failed(c.conn, s.now);
+    s.client.actions().clear();
+    s.now += 100ms;
+  }
+  CHECK(tries >= 8);   // 600 s: 1, 2, 4 … 120 s apart, less at random
+  CHECK(tries <= 20);
+  CHECK(s.client.stats(s.torrent, s.now).connect_failures == static_cast<std::uint64_t>(tries));
+}
+
+TEST_CASE("--down holds requests back, exactly over seconds") {
+  ClientOptions o = client_options();
+  o.rate_down_max = 1 << 20;
+  Client client(o, 1);
+  AddTorrent add;
+  add.info = small_torrent(2000);
+  const TorrentId t = client.add(std::move(add), at(0));
+  Instant now = at(1);
+  PeerScript p(client, client.on_accepted(endpoint("10.0.0.2:6881"), now));
+  p.greet(small_torrent(4).info_hash, "-XX0000-a-plain-seed", now);
+  p.say(wire::HaveAll{}, now);
+  p.say(wire::Unchoke{}, now);
+  for (int i = 0; i < 1000; ++i) {
+    for (const auto& r : p.hear_all<wire::Request>(now)) p.say_block(r.block, now);
+    client.actions().clear();
+    now += 10ms;
+    if (auto w = client.next_wake(); w && *w <= now) client.on_time(now);
+  }
+  const double got = static_cast<double>(client.stats(t, now).bytes_down);
+  CHECK(got == doctest::Approx(10.0 * (1 << 20)).epsilon(0.03));
+}
+
+TEST_CASE("a clean stop says stopped, saves once, and is done when that was answered") {
+  AddTorrent add;
+  Client client(client_options(), 1);
+  add.info = small_torrent(4);
+  add.info.trackers = {{"http://tracker:6969/announce"}};
+  const TorrentId t = client.add(std::move(add), at(0));
+  REQUIRE(client.actions().exchanges.size() == 1);
+  const Exchange first = client.actions().exchanges[0];
+  CHECK(first.url == "http://tracker:6969");
+  CHECK(first.request.target.find("event=started") != std::string::npos);
+  client.actions().clear();
+  wire::HttpResponse ok;
+  wire::AnnounceReply reply;
+  reply.interval_s = 1800;
+  ok.body = wire::encode_reply(reply, true, true);
+  client.on_reply(first.id, ok, at(1));
+  client.stop(at(2));
+  REQUIRE(client.actions().saves.size() == 1);
+  CHECK(client.actions().saves[0].clean);
+  REQUIRE(client.actions().exchanges.size() == 1);
+  const Exchange last = client.actions().exchanges[0];
+  CHECK(last.request.target.find("event=stopped") != std::string::npos);
+  CHECK_FALSE(client.stopped());
+  client.on_saved(t, at(2));
+  CHECK_FALSE(client.stopped());
+  client.on_reply(last.id, ok, at(2.1));
+  CHECK(client.stopped());
+}
+
+TEST_CASE("a checkpoint is asked for two seconds after a piece, one at a time") {
+  Scene s(64);
+  auto seed = s.join("-XX0000-a-plain-seed", "10.0.0.2:6881", true, false);
+  seed.say(wire::Unchoke{}, s.now);
+  const auto done = s.serve(seed);
+  REQUIRE(done.size() >= 2);
+  s.client.on_stored(s.torrent, done[0], {}, s.now);
+  s.client.actions().clear();
+  s.client.on_time(s.now + 1900ms);
+  CHECK(s.client.actions().saves.empty());
+  s.client.on_time(s.now + 2100ms);
+  CHECK(s.client.actions().saves.size() == 1);
+  s.client.on_stored(s.torrent, done[1], {}, s.now + 2200ms);
+  s.client.on_time(s.now + 9s);
+  CHECK(s.client.actions().saves.size() == 1);
+  s.client.on_saved(s.torrent, s.now + 9s);
+  CHECK(s.client.actions().saves.size() == 2);
+}
+
+TEST_CASE("a disk that fails stops the torrent: connections closed, the reason told") {
+  Scene s(4);
+  auto seed = s.join("-XX0000-a-plain-seed", "10.0.0.2:6881", true);
+  s.client.on_disk_failed(s.torrent, Error{Exit::disk, "disk_full", "no space", ""}, s.now);
+  CHECK(s.closed(seed));
+  REQUIRE(s.notices<Failed>().size() == 1);
+  CHECK(s.notices<Failed>()[0].error.exit == Exit::disk);
+  CHECK(s.client.stats(s.torrent, s.now).phase == Phase::failed);
+}

@@ -1,0 +1,125 @@
+// Download against a naive twin: the blocks of all pieces in one table.
+#include "core/torrent/download.hh"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <set>
+
+using namespace swarm;
+using namespace swarm::core;
+using wire::BlockRef;
+
+namespace {
+constexpr std::uint32_t piece_bytes = 4 * wire::block_bytes;
+constexpr std::uint32_t pieces = 12;
+constexpr std::uint64_t total = 11 * piece_bytes + 20'000;  // the last piece: one block and a bit
+
+Sender sender(std::uint32_t conn) { return {ConnId{conn}, *Endpoint::from("10.0.0." + std::to_string(conn) + ":1")}; }
+
+/// The truth about every block: is it here, and which connections were asked and have not let go.
+struct Twin {
+  std::map<BlockRef, std::set<std::uint32_t>> asked;
+  std::set<BlockRef> here;
+};
+}  // namespace
+
+TEST_CASE("under random peers every block comes once, nothing is asked twice outside the endgame, and all ends whole") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Picker picker(pieces, random);
+    for (std::uint32_t i = 0; i < pieces; ++i) picker.want(PieceIndex{i});
+    Download download(total, piece_bytes, pieces, picker);
+    Twin twin;
+    std::map<std::uint32_t, std::vector<BlockRef>> out;  // what each connection still has to send
+    std::set<std::uint32_t> right;
+    const Bitfield all(pieces, true);
+    picker.on_bitfield(all);
+    for (int step = 0; step < 20'000 && right.size() < pieces; ++step) {
+      const auto conn = static_cast<std::uint32_t>(1 + random.below(4));
+      auto& mine = out[conn];
+      switch (random.below(8)) {
+        case 0:
+        case 1:
+        case 2: {
+          std::vector<BlockRef> given;
+          const std::size_t most = random.below(6);
+          download.next(ConnId{conn}, all, most, mine.empty(), given);
+          CHECK(given.size() <= std::max<std::size_t>(most, 1));
+          for (const BlockRef& b : given) {
+            CHECK(b.length == std::min<std::uint64_t>(wire::block_bytes, total - (std::uint64_t{number(b.piece)} * piece_bytes + b.begin)));
+            CHECK_FALSE(twin.here.contains(b));
+            CHECK_FALSE(twin.asked[b].contains(conn));
+            if (!twin.asked[b].empty()) CHECK(picker.pickable() == 0);  // endgame
+            twin.asked[b].insert(conn);
+            mine.push_back(b);
+          }
+          break;
+        }
+        case 3:
+        case 4:
+        case 5: {  // a block arrives
+          if (mine.empty()) break;
+          const std::size_t i = random.below(mine.size());
+          const BlockRef b = mine[i];
+          mine.erase(mine.begin() + static_cast<std::ptrdiff_t>(i));
+          std::vector<ConnId> others;
+          const bool first = download.on_block(b, sender(conn), others);
+          CHECK(first == twin.here.insert(b).second);
+          twin.asked[b].erase(conn);
+          if (first) {
+            std::set<std::uint32_t> told;
+            for (ConnId c : others) told.insert(number(c));
+            CHECK(told == twin.asked[b]);
+            for (std::uint32_t c : told) std::erase(out[c], b);
+            twin.asked[b].clear();
+          }
+          if (download.complete(b.piece)) {
+            if (random.below(4) == 0) {
+              CHECK_FALSE(download.on_wrong(b.piece).empty());
+              std::erase_if(twin.here, [&](const BlockRef& x) { return x.piece == b.piece; });
+            } else {
+              download.on_right(b.piece, {});
+              picker.unwant(b.piece);
+              right.insert(number(b.piece));
+            }
+          }
+          break;
+        }
+        case 6: {  // one is rejected
+          if (mine.empty()) break;
+          const BlockRef b = mine.back();
+          mine.pop_back();
+          twin.asked[b].erase(conn);
+          download.release(b, ConnId{conn});
+          break;
+        }
+        case 7: {  // the peer goes
+          if (random.below(10) != 0) break;
+          for (const BlockRef& b : mine) twin.asked[b].erase(conn), download.release(b, ConnId{conn});
+          mine.clear();
+          download.on_gone(ConnId{conn});
+          break;
+        }
+      }
+    }
+    CHECK(right.size() == pieces);
+    CHECK(download.pieces_begun() == 0);
+  }
+}
+
+TEST_CASE("a begun piece is finished before a new one is begun") {
+  Random random(1);
+  Picker picker(pieces, random);
+  for (std::uint32_t i = 0; i < pieces; ++i) picker.want(PieceIndex{i});
+  const Bitfield all(pieces, true);
+  picker.on_bitfield(all);
+  Download download(total, piece_bytes, pieces, picker);
+  std::vector<BlockRef> a, b;
+  download.next(ConnId{1}, all, 1, true, a);
+  download.next(ConnId{2}, all, 2, true, b);
+  REQUIRE(a.size() == 1);
+  REQUIRE(b.size() >= 1);
+  CHECK(a[0].piece == b[0].piece);
+}

@@ -1,0 +1,202 @@
+#include "core/torrent/picker.hh"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <set>
+
+#include "model/picker.hh"
+
+using namespace swarm;
+using core::Picker;
+
+namespace {
+
+Bitfield bits(std::size_t size, std::initializer_list<std::size_t> set) {
+  Bitfield b(size);
+  for (const auto i : set) b.set(i);
+  return b;
+}
+
+void want_all(Picker& picker, std::uint32_t pieces) {
+  for (std::uint32_t p = 0; p < pieces; ++p) picker.want(PieceIndex{p});
+}
+
+}  // namespace
+
+TEST_CASE("picker: the rarest piece that the peer has, each once") {
+  Random random(1);
+  Picker picker(4, random);
+  want_all(picker, 4);
+  picker.on_bitfield(bits(4, {0, 1, 2}));
+  picker.on_bitfield(bits(4, {0, 1}));
+  picker.on_have(PieceIndex{0});
+  CHECK(picker.availability(PieceIndex{0}) == 3);
+  CHECK(picker.copies() == doctest::Approx(0.75));
+
+  const auto peer = bits(4, {0, 1, 2});
+  CHECK(picker.pick(peer) == PieceIndex{2});
+  CHECK(picker.pick(peer) == PieceIndex{1});
+  picker.put_back(PieceIndex{2});
+  CHECK(picker.pick(peer) == PieceIndex{2});
+  CHECK(picker.pick(peer) == PieceIndex{0});
+  CHECK_FALSE(picker.pick(peer));
+  CHECK_FALSE(picker.interesting(peer));
+  CHECK(picker.pickable() == 1);
+  CHECK(picker.interesting(bits(4, {3})));
+}
+
+TEST_CASE("picker: sequential gives the lowest index whatever is rare") {
+  Random random(2);
+  Picker picker(10, random);
+  want_all(picker, 10);
+  for (std::uint32_t p = 0; p < 9; ++p) picker.on_have(PieceIndex{p});
+  picker.set_sequential(true);
+  const Bitfield all(10, true);
+  for (std::uint32_t p = 0; p < 10; ++p) CHECK(picker.pick(all) == PieceIndex{p});
+}
+
+TEST_CASE("picker: a torrent without pieces") {
+  Random random(3);
+  Picker picker(0, random);
+  picker.on_bitfield(Bitfield(0));
+  CHECK_FALSE(picker.pick(Bitfield(0)));
+  CHECK_FALSE(picker.interesting(Bitfield(0)));
+  CHECK(picker.copies() == 0);
+}
+
+TEST_CASE("picker: equals are chosen evenly, and differently by different seeds") {
+  constexpr std::uint32_t pieces = 8, runs = 8'000;
+  const Bitfield all(pieces, true);
+  std::map<std::uint32_t, int> first;
+  std::set<std::vector<std::uint32_t>> orders;
+  for (std::uint32_t run = 0; run < runs; ++run) {
+    Random random(run);
+    Picker picker(pieces, random);
+    want_all(picker, pieces);
+    for (std::uint32_t p = 0; p < pieces; ++p) picker.on_have(PieceIndex{p});  // through the buckets, in order
+    std::vector<std::uint32_t> order;
+    while (const auto piece = picker.pick(all)) order.push_back(number(*piece));
+    ++first[order.front()];
+    orders.insert(order);
+  }
+  for (std::uint32_t p = 0; p < pieces; ++p) {
+    CHECK(first[p] > 850);  // 1,000 expected, 30 is one standard deviation
+    CHECK(first[p] < 1'150);
+  }
+  CHECK(orders.size() > 6'000);
+}
+
+TEST_CASE("picker and its naive twin agree on what may be picked") {
+  std::uint64_t picks = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    CAPTURE(seed);
+    Random chance(seed * 7919 + 1), random(seed);
+    const auto pieces = static_cast<std::uint32_t>(1 + chance.below(seed % 4 == 0 ? 1500 : 60));
+    Picker picker(pieces, random);
+    model::Picker twin(pieces);
+    std::vector<Bitfield> peers;
+    const auto any_piece = [&] { return static_cast<std::uint32_t>(chance.below(pieces)); };
+    const auto new_peer = [&] {
+      const auto kind = chance.below(4);
+      Bitfield has(pieces, kind == 0);
+      const auto share = kind == 1 ? 50u : 2u;  // nearly empty ones reach the walk over all pieces in common
+      for (std::uint32_t p = 0; kind != 0 && p < pieces; ++p) has.set(p, chance.below(100) < share);
+      return has;
+    };
+    for (int step = 0; step < 1'500; ++step) {
+      switch (chance.below(9)) {
+        case 0:
+          if (peers.size() < 12) {
+            peers.push_back(new_peer());
+            picker.on_bitfield(peers.back());
+            twin.add(peers.back(), 1);
+          }
+          break;
+        case 1:
+          if (!peers.empty() && chance.below(3) == 0) {
+            const auto i = chance.below(peers.size());
+            picker.on_gone(peers[i]);
+            twin.add(peers[i], -1);
+            peers.erase(peers.begin() + static_cast<std::ptrdiff_t>(i));
+          }
+          break;
+        case 2:
+        case 3:
+          if (!peers.empty()) {
+            auto& peer = peers[chance.below(peers.size())];
+            const auto p = any_piece();
+            if (!peer[std::size_t{p}]) {
+              peer.set(p);
+              picker.on_have(PieceIndex{p});
+              ++twin.availability[p];
+            }
+          }
+          break;
+        case 4:
+        case 5: {
+          const auto p = any_piece();
+          picker.want(PieceIndex{p});
+          twin.wanted[p] = true;
+          break;
+        }
+        case 6: {
+          const auto p = any_piece();
+          picker.unwant(PieceIndex{p});
+          twin.wanted[p] = false;
+          break;
+        }
+        case 7: {
+          const auto peer = peers.empty() ? new_peer() : peers[chance.below(peers.size())];
+          const auto allowed = twin.allowed(peer);
+          REQUIRE(picker.interesting(peer) == !allowed.empty());
+          const auto picked = picker.pick(peer);
+          REQUIRE(picked.has_value() == !allowed.empty());
+          if (picked) {
+            REQUIRE(std::find(allowed.begin(), allowed.end(), number(*picked)) != allowed.end());
+            twin.wanted[number(*picked)] = false;
+            ++picks;
+          }
+          break;
+        }
+        case 8:
+          if (chance.below(40) == 0) picker.set_sequential(twin.sequential = !twin.sequential);
+          break;
+      }
+      REQUIRE(picker.pickable() == twin.pickable());
+    }
+    for (std::uint32_t p = 0; p < pieces; ++p) REQUIRE(picker.availability(PieceIndex{p}) == twin.availability[p]);
+    CHECK(picker.copies() == doctest::Approx(twin.copies()));
+  }
+  CHECK(picks > 3'000);
+}
+
+TEST_CASE("picker: 65,536 pieces and 200 peers stay cheap") {
+  constexpr std::uint32_t pieces = 65'536, peers = 200;
+  Random random(5), chance(6);
+  Picker picker(pieces, random);
+  const auto begin = std::chrono::steady_clock::now();
+  want_all(picker, pieces);
+  std::vector<Bitfield> has(peers, Bitfield(pieces));
+  for (auto& peer : has) {
+    for (std::uint32_t p = 0; p < pieces; p += 1 + static_cast<std::uint32_t>(chance.below(200))) peer.set(p);
+    picker.on_bitfield(peer);
+  }
+  const auto joined = std::chrono::steady_clock::now();
+  std::uint32_t picked = 0;
+  for (std::uint32_t p = 0; p < pieces; ++p) {  // each piece: one HAVE from somebody, one pick from somebody
+    auto& peer = has[chance.below(peers)];
+    if (!peer[std::size_t{p}]) {
+      peer.set(p);
+      picker.on_have(PieceIndex{p});
+    }
+    picked += picker.pick(has[chance.below(peers)]).has_value();
+  }
+  const auto end = std::chrono::steady_clock::now();
+  const auto ms = [](auto d) { return std::chrono::duration<double, std::milli>(d).count(); };
+  MESSAGE("joined in " << ms(joined - begin) << " ms, then " << ms(end - joined) * 1e6 / pieces << " ns a HAVE and pick");
+  CHECK(picked > pieces / 2);
+  CHECK(ms(end - begin) < 5'000);  // 0.3 s on an idle machine; an O(pieces) step for each would take minutes
+}

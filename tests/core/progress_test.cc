@@ -1,0 +1,44 @@
+#include "core/torrent/progress.hh"
+
+#include <doctest/doctest.h>
+
+using namespace swarm;
+using namespace swarm::core;
+
+namespace {
+Instant at(double s) { return Instant{} + from_seconds(s); }
+}  // namespace
+
+TEST_CASE("bytes are counted with the last, shorter piece, and unchecked ones apart") {
+  Bitfield verified(3);
+  verified.set(std::size_t{2});
+  Progress p(250, 100, verified, {PieceIndex{0}, PieceIndex{2}});
+  CHECK(p.bytes_verified() == 50);
+  CHECK(p.bytes_unchecked() == 100);
+  CHECK(p.unchecked_count() == 1);
+  CHECK(p.missing(PieceIndex{1}));
+  CHECK_FALSE(p.missing(PieceIndex{0}));
+  p.on_check_failed(PieceIndex{0});
+  CHECK(p.missing(PieceIndex{0}));
+  CHECK(p.bytes_unchecked() == 0);
+  p.on_verified(PieceIndex{0}, at(1));
+  p.on_verified(PieceIndex{0}, at(1));
+  CHECK(p.bytes_verified() == 150);
+  CHECK_FALSE(p.whole());
+  p.on_verified(PieceIndex{1}, at(1));
+  CHECK(p.whole());
+}
+
+TEST_CASE("a checkpoint is due after two seconds or 64 MiB, and never two at once") {
+  Progress p(std::uint64_t{100} << 20, 32 << 20, Bitfield(4), {});
+  CHECK_FALSE(p.save_due());
+  p.on_verified(PieceIndex{0}, at(10));
+  CHECK(*p.save_due() == at(12));
+  p.on_verified(PieceIndex{1}, at(11));
+  CHECK(*p.save_due() == at(10));  // 64 MiB: at once
+  p.save_begun();
+  p.on_verified(PieceIndex{2}, at(11));
+  CHECK_FALSE(p.save_due());
+  p.on_saved();
+  CHECK(*p.save_due() == at(13));
+}

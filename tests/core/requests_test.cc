@@ -1,0 +1,91 @@
+#include "core/peer/requests.hh"
+
+#include <doctest/doctest.h>
+
+#include "base/meter.hh"
+
+using namespace swarm;
+using namespace swarm::core;
+using wire::BlockRef;
+
+namespace {
+Instant at(double s) { return Instant{} + from_seconds(s); }
+
+/// A peer at the other end of a path of `rate` bytes/s and `round_trip`, asked by the rules for `for_s` seconds.
+struct Path {
+  Requests requests;
+  Meter meter;
+  double used = 0;             ///< share of the path's capacity in the last second
+  std::size_t largest = 0;
+
+  void run(double rate, Duration round_trip, double for_s) {
+    struct Flying { BlockRef block; Instant arrives; };
+    std::deque<Flying> flying;
+    Instant now = at(0), free = at(0);
+    std::uint32_t next = 0;
+    double last_second = 0;
+    while (seconds(now - at(0)) < for_s) {
+      for (std::size_t n = requests.room(); n > 0; --n) {
+        const BlockRef b{PieceIndex{next++}, 0, wire::block_bytes};
+        requests.asked(b, now);
+        const Instant starts = std::max(free, now + round_trip / 2);
+        free = starts + from_seconds(wire::block_bytes / rate);
+        flying.push_back({b, free + round_trip / 2});
+      }
+      now = flying.front().arrives;
+      meter.add(wire::block_bytes, now);
+      requests.received(flying.front().block, meter.rate(now), now);
+      flying.pop_front();
+      largest = std::max(largest, requests.window());
+      if (seconds(now - at(0)) > for_s - 1) last_second += wire::block_bytes;
+    }
+    used = last_second / rate;
+  }
+};
+}  // namespace
+
+TEST_CASE("the window fills a path, near or far, and does not hoard at a slow one") {
+  const auto used = [](double rate, Duration round_trip) {
+    Path p;
+    p.requests.set_peer_limit(10'000);
+    p.run(rate, round_trip, 8);
+    return p;
+  };
+  CHECK(used(125e6, 200us).used > 0.97);
+  CHECK(used(125e6, 40ms).used > 0.95);
+  CHECK(used(12.5e6, 100ms).used > 0.95);
+  const Path slow = used(125e3, 50ms);
+  CHECK(slow.used > 0.9);
+  CHECK(slow.requests.window() <= 8);
+  CHECK(used(1e9, 100us).largest * wire::block_bytes <= 8u << 20);
+}
+
+TEST_CASE("never more than the peer's reqq") {
+  Path p;
+  p.requests.set_peer_limit(20);
+  p.run(125e6, 40ms, 3);
+  CHECK(p.largest <= 20);
+}
+
+TEST_CASE("a block counts once, and only when it was asked for") {
+  Requests r;
+  const BlockRef b{PieceIndex{1}, 0, 16384};
+  CHECK_FALSE(r.received(b, 0, at(1)));
+  r.asked(b, at(1));
+  CHECK(r.pending(b));
+  CHECK(r.received(b, 0, at(2)));
+  CHECK_FALSE(r.received(b, 0, at(2)));
+  r.asked(b, at(3));
+  CHECK(r.drop(b));
+  CHECK_FALSE(r.drop(b));
+}
+
+TEST_CASE("a silent peer is snubbed after a minute, counted from the last block or from when it was first asked") {
+  Requests r;
+  r.asked({PieceIndex{1}, 0, 16384}, at(100));
+  r.asked({PieceIndex{2}, 0, 16384}, at(130));
+  CHECK_FALSE(r.snubbed(at(159)));
+  CHECK(r.snubbed(at(161)));
+  r.received({PieceIndex{1}, 0, 16384}, 0, at(161));
+  CHECK_FALSE(r.snubbed(at(162)));
+}

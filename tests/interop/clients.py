@@ -1,0 +1,162 @@
+"""Other people's BitTorrent software on test hosts: each client can seed(…) and get(…), opentracker tracks.
+
+Every client is told the same: listen on this address at port 6881, no DHT, no local discovery, no peer exchange, no uTP,
+plain connections. `get` ends by itself, with 0, when the torrent is whole."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'e2e'))
+import bencode
+import case
+from process import Process, clean_environment
+
+PORT = 6881
+HERE = os.path.dirname(os.path.abspath(__file__))
+PYTHON = '/usr/bin/python3'
+
+
+class Client:
+    """A client by name. `data` is the folder that holds the torrent's content, `folder` where content is saved."""
+    name = tool = None
+
+    def available(self):
+        """Why it cannot run here, or nothing."""
+        return None if shutil.which(self.tool) else self.tool + ' is not installed'
+
+    def seed(self, host, work, torrent, data):
+        return self._start(host, work, 'seed', torrent, data)
+
+    def get(self, host, work, torrent, folder):
+        os.makedirs(folder, exist_ok=True)
+        return self._start(host, work, 'get', torrent, folder)
+
+    def _start(self, host, work, mode, torrent, folder):
+        own = os.path.join(work, '%s-%s-%s' % (self.name, mode, host.name))
+        shutil.rmtree(own, ignore_errors=True)  # a client's memory of an earlier torrent is no part of this one
+        argv = self.argv(host, own, mode, torrent, folder, clean := clean_environment(own))
+        return Process(host, argv, name='%s %s' % (self.name, mode), env=clean, cwd=own)
+
+
+class Aria2(Client):
+    name, tool = 'aria2', 'aria2c'
+
+    def argv(self, host, own, mode, torrent, folder, env):
+        return ['aria2c', '--no-conf', '-d', folder, '--listen-port=%d' % PORT, '--interface=' + host.ip4, '--bt-external-ip=' + host.ip4,
+                '--disable-ipv6=true', '--enable-dht=false', '--bt-enable-lpd=false', '--enable-peer-exchange=false', '--bt-tracker-interval=2',
+                '--bt-tracker-timeout=5', '--bt-tracker-connect-timeout=5', '--file-allocation=none', '--summary-interval=0',
+                '--show-console-readout=false', '--console-log-level=notice', '--seed-ratio=0.0',
+                *(['--bt-seed-unverified=true'] if mode == 'seed' else ['--seed-time=0']), torrent]
+
+
+class Libtorrent(Client):
+    name = 'libtorrent'
+
+    def available(self):
+        return None if subprocess.run([PYTHON, '-c', 'import libtorrent'], capture_output=True).returncode == 0 else 'python3-libtorrent is not installed'
+
+    def argv(self, host, own, mode, torrent, folder, env):
+        return [PYTHON, os.path.join(HERE, 'libtorrent_client.py'), mode, torrent, folder, host.ip4, str(PORT)]
+
+
+class Transmission(Client):
+    name = tool = 'transmission-cli'
+
+    def argv(self, host, own, mode, torrent, folder, env):
+        finished = os.path.join(own, 'finished.sh')
+        with open(finished, 'w') as f:
+            f.write('#!/bin/sh\nkill -TERM $PPID\n')
+        os.chmod(finished, 0o755)
+        off = ('dht', 'lpd', 'pex', 'utp', 'port-forwarding', 'rpc')
+        settings = {'bind-address-ipv4': host.ip4, 'peer-port': PORT, 'encryption': 0, 'preallocation': 0, **{name + '-enabled': False for name in off}}
+        with open(os.path.join(own, 'settings.json'), 'w') as f:
+            json.dump(settings, f)
+        return ['transmission-cli', '-g', own, '-w', folder, '-p', str(PORT), torrent, *(['-f', finished] if mode == 'get' else [])]
+
+
+class Rtorrent(Client):
+    name = tool = 'rtorrent'
+
+    def argv(self, host, own, mode, torrent, folder, env):
+        lines = ['system.daemon.set = true', 'directory.default.set = "%s"' % folder, 'session.path.set = ' + own,
+                 'network.port_range.set = %d-%d' % (PORT, PORT), 'network.bind_address.set = ' + host.ip4,
+                 'dht.mode.set = off', 'protocol.pex.set = no', 'trackers.use_udp.set = no', 'load.start = "%s"' % torrent]
+        if mode == 'get':
+            lines.append('method.set_key = event.download.finished, quit, "execute.nothrow = sh, -c, (cat,\\"kill \\",(system.pid))"')
+        with open(os.path.join(own, 'rc'), 'w') as f:
+            f.write('\n'.join(lines) + '\n')
+        return ['rtorrent', '-n', '-o', 'import=' + os.path.join(own, 'rc')]
+
+
+CLIENTS = {c.name: c for c in (Aria2(), Libtorrent(), Transmission(), Rtorrent())}
+
+
+def chosen():
+    """The clients that SWARM_CLIENTS names, separated by commas, or `all`; aria2 and libtorrent unless it says otherwise."""
+    names = os.environ.get('SWARM_CLIENTS', 'aria2,libtorrent')
+    return list(CLIENTS.values()) if names == 'all' else [CLIENTS[n] for n in names.split(',')]
+
+
+class Opentracker:
+    """opentracker on a host, for these info-hashes only (Debian's build refuses all others); listening once constructed."""
+
+    def __init__(self, host, work, infohashes, port=6969):
+        if not shutil.which('opentracker'):
+            raise case.Skip('opentracker is not installed')
+        own = os.path.join(work, 'opentracker-' + host.name)
+        root = os.path.join(own, 'root')
+        os.makedirs(root, exist_ok=True)
+        with open(os.path.join(root, 'whitelist'), 'w') as f:
+            f.write(''.join(h.hex() + '\n' for h in infohashes))
+        with open(os.path.join(own, 'conf'), 'w') as f:
+            f.write('access.whitelist /whitelist\ntracker.rootdir %s\n' % root)
+        self.host, self.announce = host, 'http://%s:%d/announce' % (host.ip4, port)
+        self.process = Process(host, ['opentracker', '-i', host.ip4, '-p', str(port), '-P', str(port), '-f', os.path.join(own, 'conf')], name='opentracker')
+        case.until(self.listening, 'opentracker listens', 5)
+
+    def listening(self):
+        try:
+            scrape(self.host, self.announce, bytes(20))
+            return True
+        except OSError:
+            return False
+
+    def kill(self):
+        self.process.kill()
+
+
+def scrape(host, announce, infohash):
+    """(complete, incomplete) of one torrent at any HTTP tracker, asked from a host; (0, 0) when it knows nothing."""
+    url = urllib.parse.urlsplit(announce)
+    query = urllib.parse.quote_from_bytes(infohash, safe='')
+    body = http_get(host, (url.hostname, url.port), '/scrape?info_hash=' + query)
+    row = bencode.decode(body).get(b'files', {}).get(infohash, {}) if body.startswith(b'd') else {}
+    return row.get(b'complete', 0), row.get(b'incomplete', 0)
+
+
+def http_get(host, address, path):
+    """The body of a GET, by a socket of that host."""
+    with host.connect(address, timeout=5) as s:
+        s.sendall(b'GET %s HTTP/1.0\r\nHost: %s:%d\r\n\r\n' % (path.encode(), address[0].encode(), address[1]))
+        reply = b''
+        while piece := s.recv(65536):
+            reply += piece
+    head, _, body = reply.partition(b'\r\n\r\n')
+    return body
+
+
+def mktorrent(path, into, announce, piece_bits=18):
+    """A .torrent of a file or folder, made by mktorrent."""
+    if not shutil.which('mktorrent'):
+        raise case.Skip('mktorrent is not installed')
+    subprocess.run(['mktorrent', '-l', str(piece_bits), '-a', announce, '-o', into, path], check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    return into
+
+
+def infohash(torrent):
+    """The info-hash of a .torrent by libtorrent's reckoning."""
+    code = 'import libtorrent, sys; print(libtorrent.torrent_info(sys.argv[1]).info_hash())'
+    return bytes.fromhex(subprocess.run([PYTHON, '-c', code, torrent], check=True, capture_output=True, text=True).stdout.strip())
