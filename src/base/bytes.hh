@@ -10,16 +10,14 @@
 
 namespace swarm {
 
-using Buffer = std::vector<std::uint8_t>;           ///< owned bytes
-using ByteView = std::span<const std::uint8_t>;     ///< borrowed, read only; valid as long as its owner
-using ByteSpan = std::span<std::uint8_t>;           ///< borrowed, writable
+using Buffer = std::vector<std::uint8_t>;        ///< owned bytes
+using ByteView = std::span<const std::uint8_t>;  ///< borrowed, read only; valid as long as its owner
+using ByteSpan = std::span<std::uint8_t>;        ///< borrowed, writable
 
 inline ByteView as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
-inline std::string_view as_text(ByteView bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+inline std::string_view as_text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 inline Buffer to_buffer(ByteView bytes) { return Buffer(bytes.begin(), bytes.end()); }
 inline Buffer to_buffer(std::string_view text) { return to_buffer(as_bytes(text)); }
 

@@ -40,7 +40,8 @@ struct Endpoint {
   auto operator<=>(const Endpoint&) const = default;
 };
 
-/// "host", "host:port", "[v6]:port" as people type it; `port` 0 when absent. Nothing when the port is not a number in range or the host is empty.
+/// "host", "host:port", "[v6]:port" as people type it; `port` 0 when absent. Nothing when the port is not a number in
+/// range or the host is empty.
 struct HostPort {
   std::string host;
   std::uint16_t port = 0;

@@ -13,9 +13,7 @@ enum class FileIndex : std::uint32_t {};   ///< 0 … files-1 of one torrent
 enum class RequestId : std::uint32_t {};   ///< one exchange with a tracker; never reused
 
 template <class Id>
-  requires std::is_enum_v<Id>
-constexpr std::underlying_type_t<Id> number(Id id) {
-  return static_cast<std::underlying_type_t<Id>>(id);
-}
+requires std::is_enum_v<Id>
+constexpr std::underlying_type_t<Id> number(Id id) { return static_cast<std::underlying_type_t<Id>>(id); }
 
 }  // namespace swarm

@@ -20,6 +20,8 @@ using Instant = std::chrono::time_point<CoreClock>;  ///< since an origin that t
 using namespace std::chrono_literals;
 
 inline double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
-inline Duration from_seconds(double s) { return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s)); }
+inline Duration from_seconds(double s) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
+}
 
 }  // namespace swarm

@@ -21,7 +21,7 @@ double Meter::rate(Instant now) const {
   return static_cast<double>(sum) / seconds(elapsed);
 }
 
-/// Makes room for a slot: those between it and the newest one saw nothing. Time that stands still or turns back stays here.
+/// Makes room for a slot: those between it and the newest one saw nothing. Time that turns back changes nothing.
 void Meter::advance(std::int64_t slot_now) {
   slot_now = std::max<std::int64_t>(slot_now, 0);
   if (newest_ < 0 || slot_now - newest_ >= slots) {

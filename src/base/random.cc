@@ -31,7 +31,8 @@ std::uint64_t Random::next() noexcept {
 
 std::uint64_t Random::below(std::uint64_t bound) noexcept {
   SWARM_CHECK(bound > 0);
-  const auto uneven = (0 - bound) % bound;  // 2^64 mod bound: that many numbers are refused, so that the rest divides evenly
+  const auto uneven =
+      (0 - bound) % bound;  // 2^64 mod bound: that many numbers are refused, so that the rest divides evenly
   for (;;) {
     if (const auto n = next(); n >= uneven) return n % bound;
   }

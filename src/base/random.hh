@@ -1,4 +1,4 @@
-// The one generator of the core: seeded by the driver, the same numbers for the same seed on every machine (xoshiro256**).
+// The one generator of the core (xoshiro256**): seeded by the driver, the same numbers for a seed on every machine.
 #pragma once
 
 #include <array>

@@ -78,7 +78,10 @@ std::string size_text(std::uint64_t bytes) {
   if (bytes < 1024) return fmt::format("{} B", bytes);
   auto value = static_cast<double>(bytes) / 1024;
   std::size_t unit = 0;
-  for (; value >= 1023.95; value /= 1024) ++unit;  // never "1024.0 KiB"; 2^64 is 16 EiB, so the units suffice
+  while (value >= 1023.95) {  // never "1024.0 KiB"; 2^64 is 16 EiB, so the units suffice
+    value /= 1024;
+    ++unit;
+  }
   return fmt::format("{:.1f} {}", value, units[unit]);
 }
 
@@ -173,7 +176,8 @@ std::optional<Buffer> from_base64(std::string_view text) {
     bits += 6;
     if (bits >= 8) out.push_back(static_cast<std::uint8_t>(group >> (bits -= 8)));
   }
-  if ((group & ((1u << bits) - 1)) != 0) return std::nullopt;  // bits that belong to no byte: two texts for the same bytes
+  if ((group & ((1u << bits) - 1)) != 0)
+    return std::nullopt;  // bits that belong to no byte: two texts for the same bytes
   return out;
 }
 
@@ -192,7 +196,9 @@ std::string percent_encode(ByteView bytes) {
 }
 
 std::optional<Buffer> percent_decode(std::string_view text) {
-  const auto hex = [](char c) { return is_digit(c) ? c - '0' : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1; };
+  const auto hex = [](char c) {
+    return is_digit(c) ? c - '0' : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
+  };
   Buffer out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -40,6 +40,7 @@ class PieceLog {
   void add(PieceCheck check);
   /// What may be printed now, without line ends; `clock` stands at the start of each line. Call it ten times a second or more.
   std::vector<std::string> take(Instant now, std::string_view clock, const Look& look);
+  bool waits() const { return !order_.empty() || !at_once_.empty(); }
   /// All that still waits: at the end.
   std::vector<std::string> rest(std::string_view clock, const Look& look);
 

@@ -49,9 +49,10 @@ bool wants_colour(Colour wanted, bool terminal, const Environment& environment) 
 
 bool utf8_locale(const Environment& environment) {
   for (const auto* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
-    if (!is_set(environment, name)) continue;
+    const auto value = environment(name);
+    if (!value || value->empty()) continue;
     std::string letters;
-    for (const char c : *environment(name)) {
+    for (const char c : *value) {
       if (c != '-') letters += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     }
     return letters.find("utf8") != letters.npos;

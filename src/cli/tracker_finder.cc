@@ -40,8 +40,8 @@ FoundTracker judge(TrackerAddress address, const Result<wire::HttpResponse>& rep
   }
   found.kind = FoundTracker::Kind::plain;
   found.error = {Exit::unreachable, "plain_tracker",
-                 fmt::format("{} is a plain BitTorrent tracker without a catalogue", found.address.base),
-                 "Give a .torrent file or its address"};
+                 fmt::format("{} is a plain BitTorrent tracker without a catalogue; give a .torrent", found.address.base),
+                 {}};
   return found;
 }
 
@@ -89,7 +89,9 @@ void find_trackers(uv::HttpClient& http, std::vector<TrackerAddress> addresses,
   round->left = addresses.size();
   round->done = std::move(done);
   for (std::size_t i = 0; i < addresses.size(); ++i) {
-    uv::HttpAsk ask{.url = addresses[i].base, .deadline = 6s};
+    uv::HttpAsk ask;
+    ask.url = addresses[i].base;
+    ask.deadline = 6s;
     ask.request.target = "/api/v1/hello";
     http.ask(std::move(ask), [round, i, address = addresses[i]](const Result<wire::HttpResponse>& reply) {
       round->found[i] = judge(address, reply);

@@ -67,8 +67,7 @@ struct Client::Parts {
   Actions actions;
   Limiter up, down;
   Context context;
-  std::vector<std::unique_ptr<Torrent>> torrents;  ///< by TorrentId; removed ones are empty once stopped
-  std::vector<bool> removed;
+  std::vector<std::unique_ptr<Torrent>> torrents;  ///< by TorrentId; a removed one stays, silent, so that ids keep their meaning
   std::map<InfoHash, TorrentId> by_hash;
   std::unordered_map<std::uint32_t, Connection> connections;  ///< looked up only, never walked: order does not matter
   std::vector<ConnId> unnamed;
@@ -100,7 +99,6 @@ TorrentId Client::add(AddTorrent add, Instant now) {
   std::erase_if(add.info.trackers, [](const auto& tier) { return tier.empty(); });
   p.by_hash[add.info.info_hash] = id;
   p.torrents.push_back(std::make_unique<Torrent>(id, std::move(add), p.context, now));
-  p.removed.push_back(false);
   for (const std::string& url : swarm_trackers) p.attach_heartbeat(*p.torrents.back(), url, now);
   p.settle_all(now);
   return id;
@@ -114,7 +112,6 @@ void Client::add_peer(TorrentId torrent, const Endpoint& peer, Instant now) {
 void Client::remove(TorrentId torrent, Instant now) {
   Torrent* t = parts_->torrent(torrent);
   if (!t) return;
-  parts_->removed[number(torrent)] = true;
   parts_->by_hash.erase(t->info().info_hash);
   t->stop(now);
   parts_->settle_all(now);
@@ -125,7 +122,7 @@ void Client::stop(Instant now) {
   if (std::exchange(p.stopping, true)) return;
   p.stop_by = now + stop_patience;
   for (auto& t : p.torrents)
-    if (t) t->stop(now);
+    t->stop(now);
   for (auto& h : p.heartbeats) h->leave();
   for (ConnId c : p.unnamed)
     if (auto* connection = p.connection(c)) p.context.close(*connection->peer, PeerFault::torrent_stopped);
@@ -137,7 +134,7 @@ bool Client::stopped() const {
   if (!p.stopping) return false;
   bool told = true, saved = true;
   for (const auto& t : p.torrents)
-    if (t) told = told && t->stopped(), saved = saved && t->saved();
+    told = told && t->stopped(), saved = saved && t->saved();
   for (const auto& h : p.heartbeats) told = told && (h->done() || !h->ever_answered());
   return saved && (told || p.last_now >= p.stop_by);
 }
@@ -242,7 +239,7 @@ void Client::on_time(Instant now) {
   p.last_now = now;
   p.limits(now);
   for (auto& t : p.torrents)
-    if (t) t->on_time(now);
+    t->on_time(now);
   for (ConnId id : p.unnamed)
     if (auto* c = p.connection(id); c && now - c->peer->since > unnamed_timeout)
       p.context.close(*c->peer, PeerFault::handshake_timeout);
@@ -354,14 +351,10 @@ void Client::Parts::attach_heartbeat(Torrent& t, const std::string& url, Instant
 /// Announces and heartbeats that are due.
 void Client::Parts::discover(Instant now) {
   for (auto& t : torrents)
-    while (t) {
-      const auto ask = t->next_ask(now);
-      if (!ask) break;
-      announce(*t, *ask);
-    }
+    while (const auto ask = t->next_ask(now)) announce(*t, *ask);
   for (auto& h : heartbeats) {
     bool moving = false;
-    for (auto& t : torrents) moving = moving || (t && t->moving(now));
+    for (auto& t : torrents) moving = moving || t->moving(now);
     h->on_moving(moving);
     if (h->due(now)) beat(*h, now);
   }
@@ -436,7 +429,7 @@ std::optional<Instant> Client::Parts::earliest() const {
     if (t && (!at || *t < *at)) at = t;
   };
   for (const auto& t : torrents)
-    if (t) earlier(t->next_wake());
+    earlier(t->next_wake());
   for (const auto& h : heartbeats) earlier(h->next_wake());
   if (!unnamed.empty())
     if (auto it = connections.find(number(unnamed.front())); it != connections.end())
@@ -452,12 +445,12 @@ void Client::Parts::limits(Instant now) {
   if (context.down_waiting && down.available(now) > 0) {
     context.down_waiting = false;
     for (auto& t : torrents)
-      if (t) t->ask_all(now);
+      t->ask_all(now);
   }
   if (context.up_waiting && up.available(now) > 0) {
     context.up_waiting = false;
     for (auto& t : torrents)
-      if (t) t->give_all();
+      t->give_all();
   }
 }
 

@@ -66,8 +66,7 @@ int open_by_walk(int folder, std::string_view path, int flags, mode_t mode) {
     path.remove_prefix(slash + 1);
     if (name.empty()) continue;
     Descriptor next(open_one(from, name.c_str(), folder_only, 0));
-    if (!next) {
-      // O_DIRECTORY answers ENOTDIR for a link too; say which it was.
+    if (!next) {  // O_DIRECTORY answers ENOTDIR for a link too
       if (errno == ENOTDIR) errno = is_link(from, name.c_str()) ? ELOOP : ENOTDIR;
       return -1;
     }
@@ -106,8 +105,11 @@ Descriptor open_beneath(int folder, const std::string& path, int flags, mode_t m
   }
   flags = with_usual(flags);
   Descriptor last(open_step(at ? at.get() : folder, path.substr(done), flags, mode, resolve));
-  // With O_PATH a link at the end opens as itself instead of failing.
-  if (last && (flags & O_PATH) != 0 && is_link(last.get(), "")) {
+  // With O_PATH a link at the end opens as itself instead of failing; with O_DIRECTORY it is no folder.
+  if (!last && errno == ENOTDIR && (flags & O_DIRECTORY) != 0) {
+    const Descriptor other = open_beneath(folder, path, O_PATH, 0, resolve);
+    if (other) errno = ENOTDIR;
+  } else if (last && (flags & O_PATH) != 0 && is_link(last.get(), "")) {
     errno = ELOOP;
     return {};
   }

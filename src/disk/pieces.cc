@@ -356,9 +356,11 @@ Result<PieceResult> PieceQueue::done(std::unique_ptr<PieceJob> given) {
   } else if (job.result->outcome == PieceResult::Outcome::right) {
     s.forget_wrong(job.piece);
   }
-  if (job.is_check || job.result->outcome == PieceResult::Outcome::more) {
+  const bool goes_on = job.result->outcome == PieceResult::Outcome::more ||
+                       (job.is_check && job.result->outcome == PieceResult::Outcome::wrong);
+  if (goes_on) {
     piece.attempt = std::move(job.attempt);
-  } else {
+  } else if (piece.waiting.blocks.empty()) {
     piece.added = {};  // the next attempt, when there is one, starts clean
   }
   s.stand_where_it_belongs(job.piece, piece);

@@ -44,7 +44,7 @@ struct BlockPart {
 struct PieceResult {
   PieceIndex piece{};
   enum class Outcome : std::uint8_t { more, right, wrong } outcome = Outcome::more;
-  std::vector<std::uint32_t> wrong_blocks;  ///< when right after a wrong attempt: in units of 16 KiB, by the last such attempt
+  std::vector<std::uint32_t> wrong_blocks = {};  ///< when right after a wrong attempt: in units of 16 KiB, by the last such attempt
   std::uint64_t bytes_written = 0;
 };
 

@@ -83,11 +83,15 @@ struct Storage::State {
     const std::lock_guard lock(mutex);
     if (auto held = open_files.find(file)) return held;
     const bool target = tree.at_target();
-    Descriptor fd = retry_without_others([&] { return tree.open(file, target ? O_RDONLY : O_RDWR); });
-    if (!fd && !target && (errno == EACCES || errno == EROFS)) fd = tree.open(file, O_RDONLY);
+    bool writable = !target;  // what is read may soon be written; one descriptor serves both
+    Descriptor fd = retry_without_others([&] { return tree.open(file, writable ? O_RDWR : O_RDONLY); });
+    if (!fd && writable && (errno == EACCES || errno == EROFS)) {
+      writable = false;
+      fd = tree.open(file, O_RDONLY);
+    }
     if (!fd && errno == ENOENT && !target) return nullptr;
     if (!fd) return tl::unexpected(target ? unreadable(file) : system_error("read", tree.shown(file), errno));
-    return keep(file, std::move(fd), !target);
+    return keep(file, std::move(fd), writable);
   }
 
   Result<std::shared_ptr<OpenFile>> to_write(FileIndex file) {

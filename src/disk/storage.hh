@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -44,6 +45,11 @@ struct FileStamp {
   std::uint64_t inode = 0;
   auto operator<=>(const FileStamp&) const = default;
 };
+
+/// Waits until a write from now on would change each of these stamps: a file system's clock ticks every few milliseconds (two
+/// seconds on vfat), and two writes within one tick look the same. Gives false, at once, when that would take longer than
+/// `wait_max`.
+bool settle(const std::vector<FileStamp>& stamps, std::chrono::milliseconds wait_max);
 
 enum class Place : std::uint8_t { nothing, part, target };
 

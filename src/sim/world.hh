@@ -58,7 +58,7 @@ class World {
   bool stuck() const { return at_once_ > at_once_max; }
 
  private:
-  static constexpr std::size_t capture_bytes_max = 40;
+  static constexpr std::size_t capture_bytes_max = 56;
   static constexpr std::uint64_t at_once_max = 5'000'000;
   struct Slot {
     void (*run)(unsigned char*) = nullptr;

@@ -5,7 +5,7 @@
 // - received bytes wait for the disk in at most 80 buffers of 256 KiB (20 MiB); when they are used up, or a torrent's PieceQueue
 //   is full, no peer's socket is read until half is free again;
 // - bytes to send: at most two batches a connection, 16 MiB in all;
-// - sockets: at most 50 connects under way, `sockets_max` in all; beyond that the oldest silent visitor goes first.
+// - sockets: at most 50 connects under way, `sockets_max` in all; then the visitor who has been silent for longest makes room.
 #pragma once
 
 #include <cstdint>
@@ -33,12 +33,13 @@ struct DriverOptions {
   bool any_port = true;         ///< take any other when all of those are in use
   std::uint32_t sockets_max = 2'000;
   Duration changed_every = 5s;  ///< how often a seed's files are looked at
-  Duration stop_within = 2500ms;
+  Duration stop_within = 2800ms;
 };
 
 struct AddDownload {
   std::shared_ptr<const wire::Metainfo> info;
   std::string target;  ///< final path of the file or top folder; its folder exists
+  disk::StorageOptions storage;
   std::vector<std::vector<std::string>> trackers;  ///< http(s) announce URLs; empty: the torrent's own
   std::vector<std::string> swarm_trackers;         ///< base URLs that said hello
   std::vector<Endpoint> peers;

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "base/check.hh"
 #include "uv/workers.hh"
@@ -24,6 +25,7 @@ void raise_descriptor_limit() {
 }  // namespace
 
 Result<std::unique_ptr<Loop>> Loop::create() {
+  std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   Workers::size_pool();
   std::unique_ptr<Loop> loop(new Loop);

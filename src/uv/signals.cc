@@ -5,7 +5,6 @@
 namespace swarm::uv {
 
 Signals::Signals(Loop& loop, std::function<void(int)> on_signal) {
-  ignore_sigpipe();
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
     auto handle = make_handle<State, uv_signal_t>(
         [&loop](uv_signal_t* signal) { return uv_signal_init(loop.raw(), signal); });
@@ -18,7 +17,5 @@ Signals::Signals(Loop& loop, std::function<void(int)> on_signal) {
     handles_.push_back(std::move(handle));
   }
 }
-
-void ignore_sigpipe() { std::signal(SIGPIPE, SIG_IGN); }
 
 }  // namespace swarm::uv

@@ -1,4 +1,4 @@
-// Signals: SIGINT, SIGTERM, SIGHUP and SIGUSR1 as events of the loop; SIGPIPE is ignored for the life of the process.
+// Signals: SIGINT, SIGTERM, SIGHUP and SIGUSR1 as events of the loop. (SIGPIPE is ignored since Loop::create().)
 #pragma once
 
 #include <functional>
@@ -20,8 +20,5 @@ class Signals {
   };
   std::vector<Handle<State, uv_signal_t>> handles_;
 };
-
-/// A write to a socket or pipe whose reader has gone is an error to handle, not a reason to die.
-void ignore_sigpipe();
 
 }  // namespace swarm::uv

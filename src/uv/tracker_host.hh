@@ -3,6 +3,8 @@
 // Rules
 // 1. What a request changes in the catalogue is durable before its reply is sent: temporary name, fsync, rename, fsync of the folder.
 // 2. Changes are written one after the other, in the order of the requests; at most 64 MiB of them wait, then 503.
+//    One that cannot be written is told (507 or 500) and tried again every 10 s, until a later change of the same name takes its
+//    place: what the catalogue shows and what a restart shows become the same as soon as the disk allows.
 // 3. A file of the state folder that is no torrent does not keep the tracker from starting: it is told and left where it is.
 #pragma once
 

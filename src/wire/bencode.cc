@@ -32,7 +32,8 @@ struct BencodeDocument::Node {
 /// costs neither stack nor memory.
 class BencodeDocument::Parser {
  public:
-  Parser(ByteView input, const Limits& limits, std::vector<Node>& nodes) : input_(input), limits_(limits), nodes_(nodes) {}
+  Parser(ByteView input, const Limits& limits, std::vector<Node>& nodes)
+      : input_(input), limits_(limits), nodes_(nodes) {}
 
   bool parse() {
     if (input_.size() > std::numeric_limits<std::uint32_t>::max()) return refuse("a shorter input");

@@ -3,7 +3,8 @@
 // Reading is lenient where the wild is (unsorted keys, a duplicate key keeps the first) and strict where it matters:
 // depth <= 100, no length that reaches beyond the input, no allocation from a length, integers within int64, no leading
 // zeros but in metainfo v1 mode. Linear time, no recursion; the tree is one flat array of nodes, 16 bytes a value (keys
-// are not values), at most `tokens_max` of them. The input is < 4 GiB, a key < 32 MiB; the input must outlive the document.
+// are not values), at most `tokens_max` of them. The input is < 4 GiB, a key < 32 MiB. The input must outlive the
+// document.
 #pragma once
 
 #include <cstddef>
@@ -40,7 +41,8 @@ class BencodeValue {
   std::optional<std::string_view> string() const;
   BencodeValue find(std::string_view key) const;  ///< of a dict; linear in its keys
 
-  /// Children, in the order of the input: for (v = list.first(); v; v = v.next()). Of a dict: the values; key() is theirs.
+  /// Children, in the order of the input: for (v = list.first(); v; v = v.next()). Of a dict: the values, each with its
+  /// key().
   BencodeValue first() const;
   BencodeValue next() const;
   std::string_view key() const;

@@ -37,7 +37,9 @@ std::vector<std::pair<std::string, std::uint8_t>> read_messages(const BencodeVal
   if (m.type() != BencodeValue::Type::dict) return messages;
   for (auto v = m.first(); v && messages.size() < messages_max; v = v.next()) {
     const auto id = integer_within<std::uint8_t>(v, 0, 255);
-    if (id && v.key().size() <= message_name_bytes_max) messages.emplace_back(v.key(), *id);
+    const auto known = [&v](const auto& message) { return message.first == v.key(); };
+    if (!id || v.key().size() > message_name_bytes_max) continue;
+    if (std::none_of(messages.begin(), messages.end(), known)) messages.emplace_back(v.key(), *id);
   }
   return messages;
 }

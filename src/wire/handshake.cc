@@ -7,7 +7,9 @@ namespace swarm::wire {
 
 namespace {
 
-constexpr std::string_view prefix = "\x13" "BitTorrent protocol";
+constexpr std::string_view prefix =
+    "\x13"
+    "BitTorrent protocol";
 static_assert(prefix.size() == handshake_prefix_bytes);
 
 // The reserved bytes stand behind the prefix; BEP 10, 6 and 5 name a byte and a bit each.

@@ -4,7 +4,6 @@
 #include <llhttp.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <deque>
 #include <type_traits>
@@ -24,6 +23,14 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   return text;
+}
+
+/// A header's name (RFC 9110, 5.6.2).
+bool is_token(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
 }
 
 void put(Buffer& out, std::string_view text) { append(out, as_bytes(text)); }
@@ -191,9 +198,11 @@ struct HttpReader<Message>::State {
   static llhttp_settings_t callbacks();
   static State& of(llhttp_t* p) { return *static_cast<State*>(p->data); }
   std::size_t run(ByteView bytes);
-  bool has_bare_return(ByteView bytes);
+  bool resume();
+  bool framed_until(const std::uint8_t* end);
   bool bounded() const;
   bool keep_header();
+  bool keep_body(ByteView bytes);
   void headers_complete();
   void message_complete();
   int stop(HttpFault why) {
@@ -209,7 +218,10 @@ struct HttpReader<Message>::State {
   Phase phase = Phase::idle;
   std::size_t head_bytes = 0;                               ///< of the message under way, with empty lines before it
   std::size_t body_raw_bytes = 0;                           ///< as on the wire: chunk sizes, extensions and trailers too
-  bool after_return = false;                                ///< the last byte of the head was a CR
+  const std::uint8_t* frame = nullptr;                      ///< within run(): what is not known as payload begins here
+  std::uint8_t last = 0;                                    ///< byte that was not payload
+  std::uint64_t chunk_left = 0;                             ///< bytes of the chunk under way
+  bool after_chunk = false;                                 ///< CR LF must come now
   Message message;
   std::string field, value;                                 ///< of the header under way
   std::deque<Message> ready;                                ///< bounded by the bytes of one on_received()
@@ -220,21 +232,17 @@ HttpFault HttpReader<Message>::State::on_received(ByteView bytes) {
   while (!bytes.empty() && fault == HttpFault::none && phase != Phase::closed) {
     const bool head = phase != Phase::body;
     const auto taken = run(head ? bytes.first(std::min(bytes.size(), limits.header_bytes_max + 1 - head_bytes)) : bytes);
-    if (fault != HttpFault::none) break;
-    if (head && has_bare_return(bytes.first(taken))) stop(HttpFault::malformed);
     (head ? head_bytes : body_raw_bytes) += taken;
     if (!bounded()) stop(HttpFault::header_too_large);
     bytes = bytes.subspan(taken);
-    if (parser.error != HPE_PAUSED) continue;
-    llhttp_resume(&parser);
-    if (!head) message_complete();
-    if (!head || fault != HttpFault::none) continue;
-    // A message without a body is complete at the end of its head, whether or not another byte ever comes.
-    phase = Phase::body;
+    if (!resume()) continue;
+    if (!head) {
+      message_complete();
+      continue;
+    }
+    phase = Phase::body;  // a message without a body ends here, whether or not another byte ever comes
     run(as_bytes(""));
-    if (parser.error != HPE_PAUSED) continue;
-    llhttp_resume(&parser);
-    message_complete();
+    if (resume()) message_complete();
   }
   return fault;
 }
@@ -255,22 +263,37 @@ HttpFault HttpReader<Message>::State::on_end() {
 /// How many bytes were taken: all, or those up to a pause.
 template <class Message>
 std::size_t HttpReader<Message>::State::run(ByteView bytes) {
+  frame = bytes.data();
   const auto text = as_text(bytes);
   const auto result = llhttp_execute(&parser, text.data(), text.size());
-  if (result == HPE_OK) return bytes.size();
-  if (result == HPE_PAUSED) return static_cast<std::size_t>(llhttp_get_error_pos(&parser) - text.data());
-  stop(HttpFault::malformed);
-  return 0;
+  if (result != HPE_OK && result != HPE_PAUSED) return stop(HttpFault::malformed), 0;
+  const auto* end = result == HPE_OK ? text.data() + text.size() : llhttp_get_error_pos(&parser);
+  if (!framed_until(reinterpret_cast<const std::uint8_t*>(end))) stop(HttpFault::malformed);
+  return static_cast<std::size_t>(end - text.data());
 }
 
-/// Does a CR stand before anything but LF? Readers that disagree on where such a line ends can be played against each other.
+/// After a pause that is no fault: goes on.
 template <class Message>
-bool HttpReader<Message>::State::has_bare_return(ByteView bytes) {
-  for (const auto byte : bytes) {
-    if (after_return && byte != '\n') return true;
-    after_return = byte == '\r';
+bool HttpReader<Message>::State::resume() {
+  if (fault != HttpFault::none || parser.error != HPE_PAUSED) return false;
+  llhttp_resume(&parser);
+  return true;
+}
+
+/// Checks the bytes from `frame` to `end`, which are not payload: CR and LF only together, no folded lines, CR LF behind each
+/// chunk. Whatever the parser was built to tolerate, readers that disagree on where a line ends can be played against each
+/// other (RFC 9112, 2.2, 5.2, 7.1).
+template <class Message>
+bool HttpReader<Message>::State::framed_until(const std::uint8_t* end) {
+  for (; frame != end; ++frame) {
+    const auto byte = *frame;
+    if ((last == '\r') != (byte == '\n')) return false;
+    if (last == '\n' && (byte == ' ' || byte == '\t')) return false;
+    if (after_chunk && byte != '\r') return false;
+    after_chunk = false;
+    last = byte;
   }
-  return false;
+  return true;
 }
 
 /// The head within its limit, and what stands around a chunked body (sizes, extensions, trailers) in proportion to it.
@@ -280,16 +303,28 @@ bool HttpReader<Message>::State::bounded() const {
          body_raw_bytes - message.body.size() <= limits.header_bytes_max + 8 * message.body.size();
 }
 
-/// Keeps the header that is complete, but not a trailer. A value without a name is a folded line, which is obsolete and
-/// read differently by different readers (RFC 9112, 5.2).
+/// Keeps the header that is complete, but not a trailer.
 template <class Message>
 bool HttpReader<Message>::State::keep_header() {
-  if (field.empty()) return stop(HttpFault::malformed), false;
+  if (!is_token(field)) return stop(HttpFault::malformed), false;
   if (phase != Phase::body) {
     if (message.headers.fields.size() >= limits.headers_max) return stop(HttpFault::header_too_large), false;
     message.headers.fields.emplace_back(field, trimmed(value));
   }
   field.clear(), value.clear();
+  return true;
+}
+
+template <class Message>
+bool HttpReader<Message>::State::keep_body(ByteView bytes) {
+  if (!framed_until(bytes.data())) return stop(HttpFault::malformed), false;
+  if (bytes.size() > body_bytes_max - message.body.size()) return stop(HttpFault::body_too_large), false;
+  append(message.body, bytes);
+  frame = bytes.data() + bytes.size();
+  if ((parser.flags & F_CHUNKED) != 0) {
+    chunk_left -= bytes.size();
+    after_chunk = chunk_left == 0;
+  }
   return true;
 }
 
@@ -355,11 +390,12 @@ llhttp_settings_t HttpReader<Message>::State::callbacks() {
     of(p).headers_complete();
     return HPE_PAUSED;
   };
-  s.on_body = [](llhttp_t* p, const char* at, std::size_t length) noexcept -> int {
-    auto& body = of(p).message.body;
-    if (length > of(p).body_bytes_max - body.size()) return of(p).stop(HttpFault::body_too_large);
-    append(body, as_bytes({at, length}));
+  s.on_chunk_header = [](llhttp_t* p) noexcept -> int {
+    of(p).chunk_left = p->content_length;
     return HPE_OK;
+  };
+  s.on_body = [](llhttp_t* p, const char* at, std::size_t length) noexcept -> int {
+    return of(p).keep_body(as_bytes({at, length})) ? HPE_OK : HPE_USER;
   };
   s.on_message_complete = [](llhttp_t*) noexcept -> int { return HPE_PAUSED; };
   return s;

@@ -169,7 +169,8 @@ std::uint64_t pieces_needed(std::uint64_t bytes_total, std::uint64_t piece_bytes
   return bytes_total / piece_bytes + (bytes_total % piece_bytes != 0 ? 1 : 0);
 }
 
-Read<std::vector<Sha1Digest>> read_pieces(const BencodeValue& value, std::uint64_t bytes_total, std::uint32_t piece_bytes) {
+Read<std::vector<Sha1Digest>> read_pieces(const BencodeValue& value, std::uint64_t bytes_total,
+                                          std::uint32_t piece_bytes) {
   const auto hashes = as_bytes(*value.string());
   constexpr auto hash_bytes = sizeof(Sha1Digest);
   if (hashes.size() % hash_bytes != 0) {
@@ -271,9 +272,10 @@ std::vector<std::vector<std::string>> read_trackers(const BencodeValue& root) {
 
 Result<Metainfo> parse_info_value(const BencodeValue& info, std::string_view what) {
   if (is_v2_only(info)) {
-    return fail(Exit::integrity, "not_a_torrent",
-                fmt::format("{} is a BitTorrent v2 torrent without v1 pieces, which swarm cannot read", printable(what)),
-                "ask for a v1 or hybrid torrent of the same content");
+    return fail(
+        Exit::integrity, "not_a_torrent",
+        fmt::format("{} is a BitTorrent v2 torrent without v1 pieces, which swarm cannot read", printable(what)),
+        "ask for a v1 or hybrid torrent of the same content");
   }
   auto m = read_info(info);
   if (!m) return not_a_torrent(what, m.error());
@@ -285,8 +287,8 @@ Result<Metainfo> parse_info_value(const BencodeValue& info, std::string_view wha
 Result<Metainfo> parse_metainfo(ByteView torrent, std::string_view what) {
   if (torrent.size() > torrent_bytes_max) return not_a_torrent(what, "larger than 64 MiB");
   if (torrent.empty() || torrent[0] != 'd') return not_a_torrent(what, torrent, {0, "'d'"});
-  const auto document = BencodeDocument::parse(
-      torrent, {.tokens_max = values_max, .trailing_bytes = true, .leading_zeros = true});
+  const auto document =
+      BencodeDocument::parse(torrent, {.tokens_max = values_max, .trailing_bytes = true, .leading_zeros = true});
   if (!document) return not_a_torrent(what, torrent, document.error());
   const auto root = document->root();
   const auto info = root.find("info");
@@ -372,7 +374,9 @@ Buffer write_torrent(const Metainfo& m) {
   }
   if (trackers > 1) {
     out.key("announce-list").begin_list();
-    for (const auto& tier : m.trackers) write_urls(out, tier);
+    for (const auto& tier : m.trackers) {
+      if (!tier.empty()) write_urls(out, tier);
+    }
     out.end();
   }
   if (!m.comment.empty()) out.key("comment").string(m.comment);

@@ -14,19 +14,20 @@
 namespace swarm::wire {
 
 struct FileEntry {
-  std::vector<std::string> path;  ///< as in the torrent (path.utf-8 preferred), NOT yet safe for a disk: see disk/safe_path.hh
-  std::uint64_t length = 0;       ///< bytes
-  bool pad = false;               ///< BEP 47 padding: zeros, never written to disk
-  bool executable = false;        ///< BEP 47 attribute x
+  /// As in the torrent (path.utf-8 preferred), NOT yet safe for a disk: see disk/safe_path.hh.
+  std::vector<std::string> path;
+  std::uint64_t length = 0;  ///< bytes
+  bool pad = false;          ///< BEP 47 padding: zeros, never written to disk
+  bool executable = false;   ///< BEP 47 attribute x
 };
 
 /// v1 metainfo. pieces.size() == piece_count(); lengths sum to bytes_total without overflow.
 struct Metainfo {
-  InfoHash info_hash;          ///< of the raw info slice as received
-  Buffer info;                 ///< that raw slice (for ut_metadata and for writing the .torrent again)
-  std::string name;            ///< raw; single file: its name; folder: the top folder's
-  bool folder = false;         ///< multi-file form
-  std::uint32_t piece_bytes = 0;  ///< 16 KiB … 512 MiB when reading (any value ≥ 1 in that range, powers of two when creating)
+  InfoHash info_hash;             ///< of the raw info slice as received
+  Buffer info;                    ///< that raw slice (for ut_metadata and for writing the .torrent again)
+  std::string name;               ///< raw; single file: its name; folder: the top folder's
+  bool folder = false;            ///< multi-file form
+  std::uint32_t piece_bytes = 0;  ///< 1 byte … 512 MiB when reading; powers of two when creating
   std::uint64_t bytes_total = 0;
   std::vector<Sha1Digest> pieces;
   std::vector<FileEntry> files;  ///< one for a single file (path = {name})

@@ -45,9 +45,7 @@ constexpr std::uint32_t fixed_frame_bytes(std::uint8_t id) {
 
 PieceIndex load_piece(ByteView body) { return PieceIndex{load_u32(body.data())}; }
 
-BlockRef load_block(ByteView body) {
-  return {load_piece(body), load_u32(body.data() + 4), load_u32(body.data() + 8)};
-}
+BlockRef load_block(ByteView body) { return {load_piece(body), load_u32(body.data() + 4), load_u32(body.data() + 8)}; }
 
 }  // namespace
 

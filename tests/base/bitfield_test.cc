@@ -62,7 +62,8 @@ TEST_CASE("it does what a vector of bool does") {
     };
     for (int step = 0; step < 500; ++step) {
       const auto i = random.below(size);
-      const bool value = random.below(step < 250 ? 8 : 2) == 0;  // sparse first, then dense, so that find skips whole words
+      const bool value =
+          random.below(step < 250 ? 8 : 2) == 0;  // sparse first, then dense, so that find skips whole words
       bits.set(i, value);
       twin[i] = value;
       if (step % 100 == 0) {

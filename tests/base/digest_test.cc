@@ -13,7 +13,8 @@ TEST_CASE("hex both ways") {
   CHECK(to_hex(ByteView{}).empty());
   CHECK(from_hex("001FabFF") == Buffer{0x00, 0x1f, 0xab, 0xff});
   CHECK(from_hex("") == Buffer{});
-  for (const std::string bad : {"0", "0g", "g0", " 0", "0x12", "12 ", "/0", ":0", "@0", "`0"}) CHECK_FALSE(from_hex(bad));
+  for (const std::string bad : {"0", "0g", "g0", " 0", "0x12", "12 ", "/0", ":0", "@0", "`0"})
+    CHECK_FALSE(from_hex(bad));
 }
 
 TEST_CASE("a digest has exactly its size") {

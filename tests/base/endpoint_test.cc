@@ -29,13 +29,14 @@ TEST_CASE("addresses from and to text") {
   CHECK(ip("1.2.3.4").is_v4());
   CHECK_FALSE(ip("::1").is_v4());
   for (const std::string text : {"1.2.3.4", "0.0.0.0", "255.255.255.255", "::", "::1", "fd7a:115c:a1e0::1",
-                           "1111:2222:3333:4444:5555:6666:7777:8888"}) {
+                                 "1111:2222:3333:4444:5555:6666:7777:8888"}) {
     CHECK(ip(text).text() == text);
   }
   CHECK(ip("2001:DB8:0:0::1").text() == "2001:db8::1");
-  for (const std::string bad : {"", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1.2.3.4 ", " 1.2.3.4", "01.2.3.4x", "host", ":", ":::", "1::2::3",
-                          "[::1]", "fe80::1%eth0", "1111:2222:3333:4444:5555:6666:7777:8888:9999",
-                          "1111:2222:3333:4444:5555:6666:7777:8888:9999:0000"}) {
+  for (const std::string bad :
+       {"", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1.2.3.4 ", " 1.2.3.4", "01.2.3.4x", "host", ":", ":::", "1::2::3",
+        "[::1]", "fe80::1%eth0", "1111:2222:3333:4444:5555:6666:7777:8888:9999",
+        "1111:2222:3333:4444:5555:6666:7777:8888:9999:0000"}) {
     CAPTURE(bad);
     CHECK_FALSE(IpAddress::from(bad));
   }
@@ -47,14 +48,15 @@ TEST_CASE("what an address is for") {
     std::string text;
     bool unspecified, loopback, link_local, multicast;
   };
-  for (const auto& row : {Row{"0.0.0.0", true, false, false, false}, Row{"::", true, false, false, false},
-                          Row{"127.0.0.1", false, true, false, false}, Row{"127.255.0.9", false, true, false, false},
-                          Row{"::1", false, true, false, false}, Row{"128.0.0.1", false, false, false, false},
-                          Row{"169.254.0.1", false, false, true, false}, Row{"169.253.0.1", false, false, false, false},
-                          Row{"fe80::1", false, false, true, false}, Row{"febf::1", false, false, true, false},
-                          Row{"fec0::1", false, false, false, false}, Row{"224.0.0.1", false, false, false, true},
-                          Row{"239.255.255.255", false, false, false, true}, Row{"240.0.0.1", false, false, false, false},
-                          Row{"ff02::1", false, false, false, true}, Row{"2001:db8::1", false, false, false, false}}) {
+  for (const auto& row :
+       {Row{"0.0.0.0", true, false, false, false}, Row{"::", true, false, false, false},
+        Row{"127.0.0.1", false, true, false, false}, Row{"127.255.0.9", false, true, false, false},
+        Row{"::1", false, true, false, false}, Row{"128.0.0.1", false, false, false, false},
+        Row{"169.254.0.1", false, false, true, false}, Row{"169.253.0.1", false, false, false, false},
+        Row{"fe80::1", false, false, true, false}, Row{"febf::1", false, false, true, false},
+        Row{"fec0::1", false, false, false, false}, Row{"224.0.0.1", false, false, false, true},
+        Row{"239.255.255.255", false, false, false, true}, Row{"240.0.0.1", false, false, false, false},
+        Row{"ff02::1", false, false, false, true}, Row{"2001:db8::1", false, false, false, false}}) {
     CAPTURE(row.text);
     const auto a = ip(row.text);
     CHECK(a.is_unspecified() == row.unspecified);
@@ -67,8 +69,9 @@ TEST_CASE("what an address is for") {
 TEST_CASE("endpoints from and to text") {
   CHECK(endpoint("1.2.3.4:5") == Endpoint{IpAddress::v4(0x01020304), 5});
   for (const std::string text : {"1.2.3.4:5", "[::1]:65535", "0.0.0.0:0"}) CHECK(endpoint(text).text() == text);
-  for (const std::string bad : {"", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536", "1.2.3.4:-1", "1.2.3.4:+1", "1.2.3.4:1x", "1.2.3.4: 1",
-                          "::1:5", "::1", "[::1]", "[1.2.3.4]:5", "[]:5", "[::1:5", "host:5", ":5"}) {
+  for (const std::string bad :
+       {"", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536", "1.2.3.4:-1", "1.2.3.4:+1", "1.2.3.4:1x", "1.2.3.4: 1", "::1:5",
+        "::1", "[::1]", "[1.2.3.4]:5", "[]:5", "[::1:5", "host:5", ":5"}) {
     CAPTURE(bad);
     CHECK_FALSE(Endpoint::from(bad));
   }
@@ -97,18 +100,18 @@ TEST_CASE("hosts as people type them") {
     std::string host;
     std::uint16_t port;
   };
-  for (const auto& row : {Row{"nas", "nas", 0}, Row{"nas:6969", "nas", 6969}, Row{"nas.local:1", "nas.local", 1},
-                          Row{"1.2.3.4", "1.2.3.4", 0}, Row{"1.2.3.4:80", "1.2.3.4", 80}, Row{"::1", "::1", 0},
-                          Row{"fd7a::1", "fd7a::1", 0}, Row{"[::1]", "::1", 0}, Row{"[::1]:6969", "::1", 6969},
-                          Row{"nas:0", "nas", 0}}) {
+  for (const auto& row :
+       {Row{"nas", "nas", 0}, Row{"nas:6969", "nas", 6969}, Row{"nas.local:1", "nas.local", 1},
+        Row{"1.2.3.4", "1.2.3.4", 0}, Row{"1.2.3.4:80", "1.2.3.4", 80}, Row{"::1", "::1", 0},
+        Row{"fd7a::1", "fd7a::1", 0}, Row{"[::1]", "::1", 0}, Row{"[::1]:6969", "::1", 6969}, Row{"nas:0", "nas", 0}}) {
     CAPTURE(row.text);
     const auto h = parse_host_port(row.text);
     REQUIRE(h);
     CHECK(h->host == row.host);
     CHECK(h->port == row.port);
   }
-  for (const std::string bad : {"", ":6969", "nas:", "nas:x", "nas:65536", "nas:-1", "nas:1:2", "[::1", "[::1]x", "[::1]:", "[::1]:x",
-                          "[nas]:1", "[1.2.3.4]:1", "[]", "[]:1", ":::"}) {
+  for (const std::string bad : {"", ":6969", "nas:", "nas:x", "nas:65536", "nas:-1", "nas:1:2", "[::1", "[::1]x",
+                                "[::1]:", "[::1]:x", "[nas]:1", "[1.2.3.4]:1", "[]", "[]:1", ":::"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_host_port(bad));
   }

@@ -11,7 +11,7 @@
 using namespace swarm;
 
 TEST_CASE("the same seed gives the same numbers everywhere") {
-  // splitmix64 of 0 is e220a8397b1dcdaf 6e789e6aa1b965f4 06c45d188009454f f88bb8a8724c81ec; xoshiro256** starts from there.
+  // xoshiro256** started with e220a8397b1dcdaf 6e789e6aa1b965f4 06c45d188009454f f88bb8a8724c81ec, splitmix64 of 0.
   Random random(0);
   CHECK(random.next() == 0x99ec5f36cb75f2b4u);
   CHECK(random.next() == 0xbf6e1f784956452au);

@@ -50,7 +50,8 @@ TEST_CASE("times left for people") {
   CHECK(eta_text(24 * 3600 - 1) == "23:59:59");
   CHECK(eta_text(24 * 3600) == "1d 0h");
   CHECK(eta_text(5 * 86400 + 3 * 3600 + 1800) == "5d 3h");
-  for (const double none : {-1.0, 1e18, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+  for (const double none :
+       {-1.0, 1e18, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
     CHECK(eta_text(none) == "-");
   }
 }
@@ -60,20 +61,53 @@ TEST_CASE("sizes from people") {
     std::string text;
     std::uint64_t bytes;
   };
-  for (const auto& row :
-       {Row{"0", 0}, Row{"1", 1}, Row{"500", 500}, Row{"500B", 500}, Row{"500b", 500}, Row{"500 B", 500}, Row{"64K", 64 * KiB},
-        Row{"64k", 64 * KiB}, Row{"10M", 10 * MiB}, Row{"10MiB", 10 * MiB}, Row{"10mib", 10 * MiB}, Row{"10 MiB", 10 * MiB},
-        Row{"10MB", 10'000'000}, Row{"10mb", 10'000'000}, Row{"10kB", 10'000}, Row{"10KB", 10'000}, Row{"1.5G", 3 * GiB / 2},
-        Row{"1.5GB", 1'500'000'000}, Row{"0.1K", 102}, Row{"0.001kB", 1}, Row{"0.0009kB", 0}, Row{"2T", 2 * TiB},
-        Row{"1PB", 1'000'000'000'000'000}, Row{"15E", 15 * 1024 * 1024 * TiB}, Row{"007", 7},
-        Row{"18446744073709551615", std::numeric_limits<std::uint64_t>::max()},
-        Row{"15.9999999999999999999999999999E", std::numeric_limits<std::uint64_t>::max()}}) {
+  for (const auto& row : {Row{"0", 0},
+                          Row{"1", 1},
+                          Row{"500", 500},
+                          Row{"500B", 500},
+                          Row{"500b", 500},
+                          Row{"500 B", 500},
+                          Row{"64K", 64 * KiB},
+                          Row{"64k", 64 * KiB},
+                          Row{"10M", 10 * MiB},
+                          Row{"10MiB", 10 * MiB},
+                          Row{"10mib", 10 * MiB},
+                          Row{"10 MiB", 10 * MiB},
+                          Row{"10MB", 10'000'000},
+                          Row{"10mb", 10'000'000},
+                          Row{"10kB", 10'000},
+                          Row{"10KB", 10'000},
+                          Row{"1.5G", 3 * GiB / 2},
+                          Row{"1.5GB", 1'500'000'000},
+                          Row{"0.1K", 102},
+                          Row{"0.001kB", 1},
+                          Row{"0.0009kB", 0},
+                          Row{"2T", 2 * TiB},
+                          Row{"1PB", 1'000'000'000'000'000},
+                          Row{"15E", 15 * 1024 * 1024 * TiB},
+                          Row{"007", 7},
+                          Row{"18446744073709551615", std::numeric_limits<std::uint64_t>::max()},
+                          Row{"15.9999999999999999999999999999E", std::numeric_limits<std::uint64_t>::max()}}) {
     CAPTURE(row.text);
     CHECK(parse_size(row.text) == row.bytes);
   }
-  for (const std::string bad : {"", " ", "K", "B", "iB", "10iB", "10Q", "10Ki", "10KiBB", "10BB", "10bit", "-1", "+1", "-1K", " 10", "10 ",
-                          "10  K", "1.5", "1.5B", "1.K", ".5K", "1..5K", "1.5.5K", "1,5K", "1e3", "0x10", "10 000", "NaN", "10M/s",
-                          "18446744073709551616", "16E", "99999999999999999999K", "1M5", "10MM"}) {
+  for (const std::string bad : {"",       " ",
+                                "K",      "B",
+                                "iB",     "10iB",
+                                "10Q",    "10Ki",
+                                "10KiBB", "10BB",
+                                "10bit",  "-1",
+                                "+1",     "-1K",
+                                " 10",    "10 ",
+                                "10  K",  "1.5",
+                                "1.5B",   "1.K",
+                                ".5K",    "1..5K",
+                                "1.5.5K", "1,5K",
+                                "1e3",    "0x10",
+                                "10 000", "NaN",
+                                "10M/s",  "18446744073709551616",
+                                "16E",    "99999999999999999999K",
+                                "1M5",    "10MM"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_size(bad));
   }
@@ -84,15 +118,16 @@ TEST_CASE("rates from people") {
     std::string text;
     std::uint64_t bytes;
   };
-  for (const auto& row : {Row{"10M", 10 * MiB}, Row{"10M/s", 10 * MiB}, Row{"10MB/s", 10'000'000}, Row{"10MB/S", 10'000'000},
-                          Row{"500", 500}, Row{"100Mbit", 12'500'000}, Row{"100mbit/s", 12'500'000}, Row{"1Gbit/s", 125'000'000},
-                          Row{"2.5Gbit", 312'500'000}, Row{"1 Gbit/s", 125'000'000}, Row{"80bit", 10}, Row{"7bit", 0},
-                          Row{"8kbit", 1000}, Row{"41.8 MiB/s", 43'830'476}}) {
+  for (const auto& row :
+       {Row{"10M", 10 * MiB}, Row{"10M/s", 10 * MiB}, Row{"10MB/s", 10'000'000}, Row{"10MB/S", 10'000'000},
+        Row{"500", 500}, Row{"100Mbit", 12'500'000}, Row{"100mbit/s", 12'500'000}, Row{"1Gbit/s", 125'000'000},
+        Row{"2.5Gbit", 312'500'000}, Row{"1 Gbit/s", 125'000'000}, Row{"80bit", 10}, Row{"7bit", 0}, Row{"8kbit", 1000},
+        Row{"41.8 MiB/s", 43'830'476}}) {
     CAPTURE(row.text);
     CHECK(parse_rate(row.text) == row.bytes);
   }
-  for (const std::string bad : {"", "/s", "bit", "10Q", "10M/h", "10M/s/s", "1.5bit", "-1Mbit", "100Mibit", "100Mb its", "100Mbits",
-                          "99999999999999999999Gbit"}) {
+  for (const std::string bad : {"", "/s", "bit", "10Q", "10M/h", "10M/s/s", "1.5bit", "-1Mbit", "100Mibit", "100Mb its",
+                                "100Mbits", "99999999999999999999Gbit"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_rate(bad));
   }
@@ -103,14 +138,15 @@ TEST_CASE("durations from people") {
     std::string text;
     Duration duration;
   };
-  for (const auto& row : {Row{"0", 0s}, Row{"90", 90s}, Row{"90s", 90s}, Row{"15m", 15min}, Row{"2h", 2h}, Row{"1d", 24h},
-                          Row{"200ms", 200ms}, Row{"1h30m", 90min}, Row{"1d2h3m4s5ms", 26h + 3min + 4s + 5ms}, Row{"1s200ms", 1200ms},
-                          Row{"106751d", 24h * 106751}}) {
+  for (const auto& row :
+       {Row{"0", 0s}, Row{"90", 90s}, Row{"90s", 90s}, Row{"15m", 15min}, Row{"2h", 2h}, Row{"1d", 24h},
+        Row{"200ms", 200ms}, Row{"1h30m", 90min}, Row{"1d2h3m4s5ms", 26h + 3min + 4s + 5ms}, Row{"1s200ms", 1200ms},
+        Row{"106751d", 24h * 106751}}) {
     CAPTURE(row.text);
     CHECK(parse_duration(row.text) == row.duration);
   }
-  for (const std::string bad : {"", "s", "-1", "+1", "1x", "1 s", "1.5h", "1h30", "30m1h", "1h1h", "1hm", "h1", "5ms1s", "1w",
-                          "106752d", "99999999999999999999", "9223372036854775808ms", "106751d24h"}) {
+  for (const std::string bad : {"", "s", "-1", "+1", "1x", "1 s", "1.5h", "1h30", "30m1h", "1h1h", "1hm", "h1", "5ms1s",
+                                "1w", "106752d", "99999999999999999999", "9223372036854775808ms", "106751d24h"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_duration(bad));
   }
@@ -127,7 +163,8 @@ TEST_CASE("base64: the vectors of RFC 4648") {
     CHECK(from_base64(row.coded) == to_buffer(std::string_view(row.plain)));
   }
   CHECK(from_base64("+/+/") == Buffer{0xfb, 0xff, 0xbf});
-  for (const std::string bad : {"Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Z===", "====", "Zm9v\n", "Zm 9", "Zm-_", "=Zg=", "Zg==Zg=="}) {
+  for (const std::string bad :
+       {"Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Z===", "====", "Zm9v\n", "Zm 9", "Zm-_", "=Zg=", "Zg==Zg=="}) {
     CAPTURE(bad);
     CHECK_FALSE(from_base64(bad));
   }
@@ -154,13 +191,14 @@ TEST_CASE("percent escapes (RFC 3986)") {
 }
 
 TEST_CASE("UTF-8 is well formed or not") {
-  for (const std::string good : {"", "plain", "ä", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\U00010000", "\U0010ffff", "日本語"}) {
+  for (const std::string good :
+       {"", "plain", "ä", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\U00010000", "\U0010ffff", "日本語"}) {
     CAPTURE(good);
     CHECK(is_utf8(good));
   }
-  for (const std::string bad : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc3", "\xc3(", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf",
-                          "\xe2\x82", "\xe2(\xac", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf0\x9f\x98", "\xff",
-                          "\xfe", "ok\xff"}) {
+  for (const std::string bad : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc3", "\xc3(", "\xe0\x9f\xbf", "\xed\xa0\x80",
+                                "\xed\xbf\xbf", "\xe2\x82", "\xe2(\xac", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+                                "\xf5\x80\x80\x80", "\xf0\x9f\x98", "\xff", "\xfe", "ok\xff"}) {
     CAPTURE(bad);
     CHECK_FALSE(is_utf8(bad));
   }
@@ -172,17 +210,19 @@ TEST_CASE("what is printed cannot harm a terminal or deceive a reader") {
   CHECK(printable("\x1b[2J") == "\uFFFD[2J");
   CHECK(printable(std::string_view("a\0b", 3)) == "a\uFFFDb");
   CHECK(printable("a\nb\tc\x7f") == "a\uFFFDb\uFFFDc\uFFFD");
-  CHECK(printable("\xc2\x9b" "31m") == "\uFFFD31m");              // C1: another ESC [
-  CHECK(printable("exe\u202egpj.scr") == "exe\uFFFDgpj.scr");      // right-to-left override
-  for (const std::string mark : {"\u200e", "\u200f", "\u061c", "\u202a", "\u202b", "\u202c", "\u202d", "\u2066", "\u2067", "\u2068",
-                           "\u2069", "\u2028", "\u2029", "\ufeff"}) {
+  CHECK(printable("\xc2\x9b"
+                  "31m") == "\uFFFD31m");                      // C1: another ESC [
+  CHECK(printable("exe\u202egpj.scr") == "exe\uFFFDgpj.scr");  // right-to-left override
+  for (const std::string mark : {"\u200e", "\u200f", "\u061c", "\u202a", "\u202b", "\u202c", "\u202d", "\u2066",
+                                 "\u2067", "\u2068", "\u2069", "\u2028", "\u2029", "\ufeff"}) {
     CHECK(printable(mark) == "\uFFFD");
   }
   CHECK(printable("a\xff\xc3z") == "a\uFFFD\uFFFDz");
   CHECK(printable("\xe2\x82") == "\uFFFD\uFFFD");
 
   Random random(1);
-  for (int i = 0; i < 10'000; ++i) {  // whatever comes in, what goes out is UTF-8, and printing it again changes nothing
+  for (int i = 0; i < 10'000;
+       ++i) {  // whatever comes in, what goes out is UTF-8, and printing it again changes nothing
     std::string text(random.below(40), ' ');
     for (auto& c : text) c = static_cast<char>(random.below(3) == 0 ? random.below(128) : random.below(256));
     const auto once = printable(text);
@@ -231,9 +271,10 @@ TEST_CASE("edit distance") {
     std::string b;
     std::size_t distance;
   };
-  for (const auto& row : {Row{"", "", 0}, Row{"", "abc", 3}, Row{"get", "get", 0}, Row{"gte", "get", 1}, Row{"gt", "get", 1},
-                          Row{"gett", "get", 1}, Row{"got", "get", 1}, Row{"--trakcer", "--tracker", 1}, Row{"kitten", "sitting", 3},
-                          Row{"abcd", "badc", 2}, Row{"ca", "abc", 3}, Row{"seed", "status", 5}}) {
+  for (const auto& row :
+       {Row{"", "", 0}, Row{"", "abc", 3}, Row{"get", "get", 0}, Row{"gte", "get", 1}, Row{"gt", "get", 1},
+        Row{"gett", "get", 1}, Row{"got", "get", 1}, Row{"--trakcer", "--tracker", 1}, Row{"kitten", "sitting", 3},
+        Row{"abcd", "badc", 2}, Row{"ca", "abc", 3}, Row{"seed", "status", 5}}) {
     CAPTURE(row.a);
     CAPTURE(row.b);
     for (std::size_t limit = 0; limit < 6; ++limit) {
@@ -251,7 +292,7 @@ TEST_CASE("the nearest word") {
   CHECK(nearest("seed", commands) == "seed");
   CHECK(nearest("bet", commands) == "get");  // "set" is as near, and later
   CHECK(nearest("et", commands) == "get");
-  CHECK_FALSE(nearest("xy", commands));      // within 2 of "set", but then every word of two letters would be
+  CHECK_FALSE(nearest("xy", commands));  // within 2 of "set", but then every word of two letters would be
   CHECK_FALSE(nearest("zzzzzz", commands));
   CHECK_FALSE(nearest("", commands));
   CHECK_FALSE(nearest("get", {}));

@@ -30,7 +30,7 @@ TEST_CASE("under random peers every block comes once, nothing is asked twice out
     Random random(seed);
     Picker picker(pieces, random);
     for (std::uint32_t i = 0; i < pieces; ++i) picker.want(PieceIndex{i});
-    Download download(total, piece_bytes, pieces, picker);
+    Download download(total, piece_bytes, picker);
     Twin twin;
     std::map<std::uint32_t, std::vector<BlockRef>> out;  // what each connection still has to send
     std::set<std::uint32_t> right;
@@ -115,7 +115,7 @@ TEST_CASE("a begun piece is finished before a new one is begun") {
   for (std::uint32_t i = 0; i < pieces; ++i) picker.want(PieceIndex{i});
   const Bitfield all(pieces, true);
   picker.on_bitfield(all);
-  Download download(total, piece_bytes, pieces, picker);
+  Download download(total, piece_bytes, picker);
   std::vector<BlockRef> a, b;
   download.next(ConnId{1}, all, 1, true, a);
   download.next(ConnId{2}, all, 2, true, b);

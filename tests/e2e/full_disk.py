@@ -55,7 +55,7 @@ def fill(local, work, disk):
     error = get.events[-1]
     check(error['event'] == 'error' and error['code'] == 7, 'the last line is no error event', error)
     check('nothing lost, the same command resumes' in json_text(error), 'the message does not comfort', error)
-    had = get.good_pieces()
+    had = len(get.good_pieces())
     os.remove(filler)
     get = get.again().ends(0, 30)
     check(content.sha256(get.path('big.bin')) == digest, 'not identical')

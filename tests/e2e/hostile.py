@@ -11,7 +11,7 @@ import content
 import hosts
 from bencode import Torrent, encode
 from case import MIB, check, say
-from swarm import PEER_PORT, Get, Seed, Swarm, Tracker
+from swarm import Get, Seed, Swarm, Tracker
 from wire_peer import BITFIELD, HAVE, INTERESTED, PIECE, REQUEST, Closed, Wire, WireReader, WireSeed
 
 GROWTH = 32 * MIB * case.PATIENCE      # what hostile input may cost a process

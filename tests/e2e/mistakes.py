@@ -10,7 +10,7 @@ import content
 import hosts
 from bencode import Torrent
 from case import MIB, check, say
-from swarm import Get, Seed, Swarm, Tracker
+from swarm import Seed, Swarm, Tracker
 
 EXPECTED = 26     # cases that must have run
 

@@ -46,8 +46,7 @@ def restart_tracker(work, lan, tracker, seed, digest):
     get = Get(lan[2], work, 'big.bin', tracker=tracker)
     get.has_pieces(40)
     tracker.kill()
-    down = get.good_pieces()
-    get.has_pieces(down + 40)        # the transfer goes on without it
+    get.has_pieces(40, besides=get.good_pieces())        # the transfer goes on without it
     tracker = tracker.again()
     case.until(lambda: everything_back(tracker.status(), lan), 'nodes and catalogue after the tracker\'s restart', 5, every=0.1)
     back = time.monotonic() - tracker.started

@@ -24,24 +24,20 @@ def main(work):
         get = Get(local[2], work, 'big.bin', tracker=tracker, port=0)
         verified = set()
         for signum, code in CODES.items():
-            case.until(lambda: len(good(get) - verified) >= 10, 'ten more pieces', 20)
+            get.has_pieces(10, besides=verified)
             stops(get, signum, code)
-            check('resume with:' in get.err, 'no `resume with:` after signal %d' % signum, get.err[-500:])
             check(os.path.exists(get.path('big.bin.progress.json')) and not os.path.exists(get.path('big.bin')), 'no checkpoint', os.listdir(get.folder))
-            verified |= good(get)
+            verified |= get.good_pieces()
             get = get.again()
             check(get.event('start')['pieces_have'] >= len(verified), 'pieces were lost in a clean stop', get.event('start'), len(verified))
-        case.until(lambda: len(good(get) - verified) >= 5, 'five more pieces', 20)
         stops(get, signal.SIGINT, 130)
         say('get: SIGINT, SIGTERM and SIGHUP stop it cleanly, nothing lost')
-        as_printed(get, work, digest)
-        for process, signum in ((seed, signal.SIGINT), (seed.again(), signal.SIGTERM), (tracker, signal.SIGINT), (tracker.again(), signal.SIGTERM)):
-            stops(process, signum, CODES[signum])
+        as_printed(get.host, work, tracker, digest)
+        stops(seed, signal.SIGINT, 130)
+        stops(seed.again(), signal.SIGTERM, 143)
+        stops(tracker, signal.SIGINT, 130)
+        stops(tracker.again(), signal.SIGTERM, 143)
         say('seed and tracker: likewise')
-
-
-def good(get):
-    return {e['index'] for e in get.all('piece') if e['ok']}
 
 
 def stops(process, signum, code):
@@ -52,12 +48,16 @@ def stops(process, signum, code):
     check(took <= 3 * case.PATIENCE, '%s needed %.1f s to stop' % (process.name, took))
 
 
-def as_printed(get, work, digest):
+def as_printed(host, work, tracker, digest):
     """Runs the command after `resume with:`, only with the binary under test for its first word."""
-    line = next(l for l in get.stderr if 'resume with:' in l)
+    get = Get(host, work, 'big.bin', '--pieces', 'ranges', tracker=tracker, port=0, json_lines=False)
+    get.line('sha1 ok')
+    stops(get, signal.SIGINT, 130)
+    line = get.line('resume with:')
+    check(not get.stdout, 'a stopped download printed a result', get.out)
     words = shlex.split(line.split('resume with:')[1])
     check(words[:2] == ['swarm', 'get'], 'the resume line is no swarm command', line)
-    again = Swarm(get.host, words[1:], work=work, json_lines=False, config='--no-config' in words, cwd=work).ends(0, 30)
+    again = Swarm(host, words[1:], work=work, json_lines=False, config='--no-config' in words).ends(0, 30)
     check(content.sha256(get.path('big.bin')) == digest, 'not identical')
     check(again.stdout == [get.path('big.bin')], 'stdout is not the saved path alone', again.out)
     say('`%s` finished the download' % line.strip())

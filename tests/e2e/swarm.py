@@ -110,15 +110,23 @@ class Get(Swarm):
         return os.path.join(self.folder, name)
 
     def good_pieces(self):
-        return len({e['index'] for e in self.all('piece') if e['ok']})
+        """The pieces that this process has told to be right, on disk or on arrival."""
+        return {i for e in self.all('piece') if e['ok'] for i in indices(e)}
 
     def bad_pieces(self):
+        """The events of the pieces that it found wrong."""
         return [e for e in self.all('piece') if not e['ok']]
 
-    def has_pieces(self, count, seconds=60):
-        """Waits until it has told of that many good pieces."""
-        case.until(lambda: self.good_pieces() >= count or not self.running, '%d pieces at %s' % (count, self.host.name), seconds)
-        check(self.good_pieces() >= count, 'the download ended before it had %d pieces' % count)
+    def has_pieces(self, count, besides=frozenset(), seconds=60):
+        """Waits until it has told of that many good pieces (not counting those of `besides`)."""
+        have = lambda: len(self.good_pieces() - besides)
+        case.until(lambda: have() >= count or not self.running, '%d pieces at %s' % (count, self.host.name), seconds)
+        check(have() >= count, 'the download ended before it had %d pieces' % count)
+
+
+def indices(event):
+    """The pieces that a piece event speaks of."""
+    return range(event['index'], event['index'] + event.get('count', 1))
 
 
 def at(tracker):

@@ -1,13 +1,12 @@
 """Torrents made elsewhere and by swarm: mktorrent's is served and fetched; swarm's has the info-hash that mktorrent's has."""
 import os
 
-import clients
+from clients import infohash, mktorrent     # first: it knows where the modules of ../e2e are
 import case
 import content
 import hosts
 from bencode import decode
 from case import MIB, check, say
-from clients import infohash, mktorrent
 from swarm import Get, Seed, Swarm, Tracker
 
 

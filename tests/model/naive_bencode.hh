@@ -19,7 +19,8 @@ struct NaiveBencode {
   Type type = Type::none;
   std::int64_t integer = 0;
   std::string string;
-  std::vector<std::pair<std::string, NaiveBencode>> children;  // keys are empty in a list
+  std::string key;  // empty outside a dict
+  std::vector<NaiveBencode> children;
 
   /// The value at the start of the text, cut off it.
   static std::optional<NaiveBencode> cut(std::string_view& text, bool leading_zeros, int depth = 0) {
@@ -52,7 +53,8 @@ struct NaiveBencode {
       if (!key) return std::nullopt;
       auto child = cut(text, leading_zeros, depth + 1);
       if (!child) return std::nullopt;
-      v.children.emplace_back(*std::move(key), *std::move(child));
+      child->key = *std::move(key);
+      v.children.push_back(*std::move(child));
     }
     text.remove_prefix(1);
     return v;
@@ -64,8 +66,8 @@ struct NaiveBencode {
     if (other.integer() != (type == Type::integer ? std::optional(integer) : std::nullopt)) return false;
     if (other.string() != (type == Type::string ? std::optional<std::string_view>(string) : std::nullopt)) return false;
     auto child = other.first();
-    for (const auto& [key, value] : children) {
-      if (!child || child.key() != key || !value.same(child)) return false;
+    for (const auto& mine : children) {
+      if (!child || child.key() != mine.key || !mine.same(child)) return false;
       child = child.next();
     }
     return !child;
@@ -90,7 +92,8 @@ struct NaiveBencode {
     const auto colon = text.find(':');
     if (colon == text.npos || colon > 10) return std::nullopt;
     const auto length = to_integer(text.substr(0, colon), false);
-    if (!length || text.starts_with('-') || static_cast<std::uint64_t>(*length) > text.size() - colon - 1) return std::nullopt;
+    if (!length || text.starts_with('-') || static_cast<std::uint64_t>(*length) > text.size() - colon - 1)
+      return std::nullopt;
     std::string out(text.substr(colon + 1, static_cast<std::size_t>(*length)));
     text.remove_prefix(colon + 1 + out.size());
     return out;

@@ -28,7 +28,8 @@ TEST_CASE("extended handshake: written in canonical order") {
   h.upload_only = true;
   CHECK(as_text(encode(h)) ==
         "d1:md11:ut_metadatai1e6:ut_pexi2ee13:metadata_sizei12345e1:pi6881e4:reqqi2000e11:upload_onlyi1e1:v9:swarm 0.1"
-        "6:yourip4:\x01\x02\x03\x04" "e");
+        "6:yourip4:\x01\x02\x03\x04"
+        "e");
 }
 
 TEST_CASE("extended handshake: both ways") {
@@ -77,9 +78,13 @@ TEST_CASE("extended handshake: no dictionary is no handshake") {
 TEST_CASE("extended handshake: fields of a wrong type or out of range are as if absent") {
   for (const std::string text : {"d1:mi1ee", "d1:mlee", "d1:m1:xe"}) CHECK(decoded(text)->messages.empty());
   CHECK(decoded("d1:md1:ai-1e1:bi256e1:c1:x1:di255e1:ei0eee")->messages == Messages{{"d", 255}, {"e", 0}});
-  for (const std::string text : {"d1:pi0ee", "d1:pi65536ee", "d1:pi-1ee", "d1:p4:6881e"}) CHECK_FALSE(decoded(text)->port);
-  for (const std::string text : {"d4:reqqi-1ee", "d4:reqqi4294967296ee", "d4:reqqlee"}) CHECK_FALSE(decoded(text)->request_queue);
-  for (const std::string text : {"d6:yourip3:abce", "d6:yourip17:0123456789abcdef0e", "d6:youripi1ee", "d6:yourip0:e"}) {
+  CHECK(decoded("d1:md1:ai1e1:ai2e1:bi3eee")->messages == Messages{{"a", 1}, {"b", 3}});  // the first of two
+  for (const std::string text : {"d1:pi0ee", "d1:pi65536ee", "d1:pi-1ee", "d1:p4:6881e"})
+    CHECK_FALSE(decoded(text)->port);
+  for (const std::string text : {"d4:reqqi-1ee", "d4:reqqi4294967296ee", "d4:reqqlee"})
+    CHECK_FALSE(decoded(text)->request_queue);
+  for (const std::string text :
+       {"d6:yourip3:abce", "d6:yourip17:0123456789abcdef0e", "d6:youripi1ee", "d6:yourip0:e"}) {
     CHECK_FALSE(decoded(text)->your_ip);
   }
   CHECK_FALSE(decoded("d13:metadata_size3:100e")->metadata_bytes);

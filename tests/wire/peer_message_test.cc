@@ -49,21 +49,14 @@ TEST_CASE("peer message: the bytes of each message, and back") {
     std::string hex;
   };
   const std::string block_hex = "0102030405060708090a0b0c";
-  for (const auto& row : {Row{Choke{}, "0000000100"},
-                          Row{Unchoke{}, "0000000101"},
-                          Row{Interested{}, "0000000102"},
-                          Row{NotInterested{}, "0000000103"},
-                          Row{Have{block.piece}, "000000050401020304"},
-                          Row{BitfieldBits{bits}, "0000000305ff80"},
-                          Row{Request{block}, "0000000d06" + block_hex},
-                          Row{Cancel{block}, "0000000d08" + block_hex},
-                          Row{Port{6881}, "00000003091ae1"},
-                          Row{Suggest{block.piece}, "000000050d01020304"},
-                          Row{HaveAll{}, "000000010e"},
-                          Row{HaveNone{}, "000000010f"},
-                          Row{Reject{block}, "0000000d10" + block_hex},
-                          Row{AllowedFast{block.piece}, "000000051101020304"},
-                          Row{Extended{3, payload}, "0000000414036465"}}) {
+  for (const auto& row :
+       {Row{Choke{}, "0000000100"}, Row{Unchoke{}, "0000000101"}, Row{Interested{}, "0000000102"},
+        Row{NotInterested{}, "0000000103"}, Row{Have{block.piece}, "000000050401020304"},
+        Row{BitfieldBits{bits}, "0000000305ff80"}, Row{Request{block}, "0000000d06" + block_hex},
+        Row{Cancel{block}, "0000000d08" + block_hex}, Row{Port{6881}, "00000003091ae1"},
+        Row{Suggest{block.piece}, "000000050d01020304"}, Row{HaveAll{}, "000000010e"}, Row{HaveNone{}, "000000010f"},
+        Row{Reject{block}, "0000000d10" + block_hex}, Row{AllowedFast{block.piece}, "000000051101020304"},
+        Row{Extended{3, payload}, "0000000414036465"}}) {
     CAPTURE(row.hex);
     const auto out = frame(row.message);
     CHECK(to_hex(out) == row.hex);
@@ -96,7 +89,11 @@ TEST_CASE("peer message: keep-alive and the head of a piece") {
   CHECK(to_hex(out) == "00000000");
   out.clear();
   append_piece_header(out, {PieceIndex{7}, 0x4000, 0x4000});
-  CHECK(to_hex(out) == "00004009" "07" "00000007" "00004000");
+  CHECK(to_hex(out) ==
+        "00004009"
+        "07"
+        "00000007"
+        "00004000");
   CHECK(out.size() == piece_frame_header_bytes);
   const auto header = decode_piece_header(std::span(out).subspan<5, 8>());
   CHECK(header.piece == PieceIndex{7});

@@ -9,8 +9,8 @@ namespace swarm::core {
 using wire::block_bytes;
 using wire::BlockRef;
 
-Download::Download(std::uint64_t bytes_total, std::uint32_t piece_bytes, std::uint32_t pieces, Picker& picker)
-    : bytes_total_(bytes_total), piece_bytes_(piece_bytes), pieces_(pieces), picker_(picker) {}
+Download::Download(std::uint64_t bytes_total, std::uint32_t piece_bytes, Picker& picker)
+    : bytes_total_(bytes_total), piece_bytes_(piece_bytes), picker_(picker) {}
 
 void Download::next(ConnId conn, const Bitfield& has, std::size_t most, bool idle, std::vector<BlockRef>& out) {
   const std::size_t goal = out.size() + most;

@@ -33,7 +33,7 @@ struct Sender {
 
 class Download {
  public:
-  Download(std::uint64_t bytes_total, std::uint32_t piece_bytes, std::uint32_t pieces, Picker& picker);
+  Download(std::uint64_t bytes_total, std::uint32_t piece_bytes, Picker& picker);
 
   /// Up to `most` blocks to ask this peer for; they count as asked of it. `idle`: nothing is asked of it now (rule 2).
   void next(ConnId conn, const Bitfield& has, std::size_t most, bool idle, std::vector<wire::BlockRef>& out);
@@ -83,7 +83,6 @@ class Download {
 
   std::uint64_t bytes_total_;
   std::uint32_t piece_bytes_;
-  std::uint32_t pieces_;
   Picker& picker_;
   std::map<std::uint32_t, Begun> begun_;      ///< by piece: ordered, so that runs are the same everywhere
   std::map<std::uint32_t, Attempt> failed_;   ///< pieces that failed and are not right yet

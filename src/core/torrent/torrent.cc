@@ -35,7 +35,7 @@ Torrent::Torrent(TorrentId id, AddTorrent add, Context& context, Instant now)
       picker_(info_.pieces, context.random),
       progress_(info_.bytes_total, info_.piece_bytes,
                 add.resume.verified.size() == info_.pieces ? add.resume.verified : Bitfield(info_.pieces), add.resume.unchecked),
-      download_(info_.bytes_total, info_.piece_bytes, info_.pieces, picker_),
+      download_(info_.bytes_total, info_.piece_bytes, picker_),
       choker_({}, context.random),
       addresses_(context.random),
       announcer_(info_.trackers, context.random, now),

@@ -1,0 +1,75 @@
+// swarm: what was typed goes to its subcommand, what comes back is the exit code. Nothing escapes from here: CLI11's exceptions
+// end in options.cc, all others below.
+#include <csignal>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "cli/commands.hh"
+#include "cli/options.hh"
+#include "cli/places.hh"
+#include "cli/report.hh"
+#include "cli/voice.hh"
+#include "uv/signals.hh"
+
+namespace {
+
+using namespace swarm;
+using namespace swarm::cli;
+
+int dispatch(const Options& options, const Environment& environment, Voice& voice) {
+  switch (options.command) {
+    case Command::tracker: return run_tracker(options, environment, voice);
+    case Command::seed: return run_seed(options, environment, voice);
+    case Command::get: return run_get(options, environment, voice);
+    case Command::status: return run_status(options, environment, voice);
+    case Command::none: break;
+  }
+  return static_cast<int>(Exit::usage);
+}
+
+int run(const std::vector<std::string>& arguments) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that left shows as EPIPE, where it is dealt with
+  const auto environment = real_environment();
+  auto parsed = parse(arguments, environment);
+  Options options = parsed ? std::move(parsed->options) : Options{};
+  if (!parsed) options.json = std::ranges::find(arguments, "--json") != arguments.end();
+  auto voice = Voice::open(options, environment);
+  if (!voice) {
+    fmt::print(stderr, "swarm: {}\n", error_text(voice.error()));
+    return static_cast<int>(voice.error().exit);
+  }
+  int code = 0;
+  if (!parsed) {
+    (*voice)->error(parsed.error());
+    code = static_cast<int>(parsed.error().exit);
+  } else if (!parsed->answer.empty()) {
+    (*voice)->bytes(parsed->answer);
+  } else {
+    code = dispatch(options, environment, **voice);
+  }
+  const auto told = (*voice)->finish();
+  if (!told) {
+    fmt::print(stderr, "swarm: {}\n", error_text(told.error()));
+    if (code == 0) code = static_cast<int>(told.error().exit);
+  }
+  return code;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  try {
+    return run(std::vector<std::string>(words + std::min(count, 1), words + count));
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "swarm: this should not have happened: %s\n", e.what());
+  } catch (...) {
+    std::fputs("swarm: this should not have happened\n", stderr);
+  }
+  return static_cast<int>(Exit::other);
+}

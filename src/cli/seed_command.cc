@@ -1,0 +1,348 @@
+// swarm seed: files and folders hashed, put into the tracker's catalogue, and served.
+//
+//   find trackers ─► for each PATH: hash (or remember) ─► publish ─► add to the driver ─► say so ─► next PATH
+//
+// One PATH after the other is prepared, so that hashing has the disk to itself; those that are ready are served meanwhile.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "base/text.hh"
+#include "cli/commands.hh"
+#include "cli/news.hh"
+#include "cli/places.hh"
+#include "cli/preparer.hh"
+#include "cli/report.hh"
+#include "cli/session.hh"
+#include "cli/torrent_finder.hh"
+
+namespace swarm::cli {
+
+namespace {
+
+class SeedCommand {
+ public:
+  SeedCommand(Session& session, const Environment& environment)
+      : session_(session),
+        voice_(session.voice()),
+        options_(session.options()),
+        preparer_(session.loop(), session.workers(), seed_cache_folder(environment)),
+        news_(session) {}
+
+  int run();
+
+ private:
+  struct Torrent {
+    TorrentId id{};
+    std::string name;
+    std::string path;
+    std::shared_ptr<const wire::Metainfo> info;
+    bool failed = false;
+  };
+
+  void on_trackers(Result<std::vector<FoundTracker>> found);
+  void next();
+  void prepare(const std::string& path);
+  void on_prepared(const std::string& path, Result<Prepared> prepared);
+  Result<void> write_output(const wire::Metainfo& info);
+  void publish(std::shared_ptr<const Prepared> prepared, std::size_t tracker);
+  void share(const Prepared& prepared);
+  void failed(const Error& error, const std::string& name);
+  void on_notice(const core::Notice& notice);
+  void on_second();
+  void on_signal(int number);
+  void finish(int code);
+  Snapshot look() const;
+  Transfer view(const Torrent& t) const;
+  std::string name_of(const wire::Metainfo& info) const { return options_.name.empty() ? info.name : options_.name; }
+  std::size_t threads() const;
+
+  Session& session_;
+  Voice& voice_;
+  const Options& options_;
+  Preparer preparer_;
+  News news_;
+  std::vector<FoundTracker> trackers_;
+  std::vector<Torrent> torrents_;
+  std::size_t at_ = 0;  ///< the PATH that is next
+  int code_ = 0;        ///< of the first failure
+  Instant began_{};
+};
+
+int SeedCommand::run() {
+  began_ = session_.now();
+  if (options_.dry_run) {
+    next();
+  } else {
+    session_.find_trackers([this](Result<std::vector<FoundTracker>> found) { on_trackers(std::move(found)); });
+  }
+  return session_.run({.look = [this] { return look(); },
+                       .on_notice = [this](const core::Notice& n) { on_notice(n); },
+                       .on_second = [this] { on_second(); },
+                       .on_signal = [this](int number) { on_signal(number); }});
+}
+
+void SeedCommand::on_trackers(Result<std::vector<FoundTracker>> found) {
+  if (session_.ending()) return;
+  const auto stop = [this](const Error& e) {
+    voice_.error(e);
+    session_.end(static_cast<int>(e.exit));
+  };
+  if (!found) return stop(found.error());
+  trackers_ = std::move(*found);
+  const auto is_silent = [](const FoundTracker& t) { return t.kind == FoundTracker::Kind::silent; };
+  if (trackers_.empty() && options_.peers.empty() && options_.torrent.empty()) return stop(no_tracker_error(options_.again));
+  if (!trackers_.empty() && std::ranges::all_of(trackers_, is_silent)) return stop(trackers_.front().error);
+  for (const auto& t : trackers_) {
+    if (is_silent(t)) voice_.warn(fmt::format("warning: {}", error_text(t.error)));
+  }
+  next();
+}
+
+/// The next PATH, or the end of the list.
+void SeedCommand::next() {
+  if (session_.ending()) return;
+  if (at_ < options_.words.size()) return prepare(options_.words[at_++]);
+  if (options_.dry_run || torrents_.empty()) session_.end(code_);
+}
+
+std::size_t SeedCommand::threads() const {
+  const auto all = uv::Workers::threads();
+  return torrents_.empty() || all < 2 ? all : all - 1;  // what is shared already wants to be read, too
+}
+
+void SeedCommand::prepare(const std::string& path) {
+  const auto done = [this, path](Result<Prepared> prepared) { on_prepared(path, std::move(prepared)); };
+  if (options_.torrent.empty()) {
+    NewTorrent wanted{path, options_.name, options_.piece_bytes, options_.is_private, options_.comment,
+                      announce_tiers(trackers_, {})};
+    if (options_.dry_run) {
+      for (const auto& text : options_.trackers) {
+        const auto address = parse_tracker(text);
+        if (!address) return failed(address.error(), path);
+        wanted.trackers.push_back({address->announce});
+      }
+    }
+    return preparer_.make(std::move(wanted), threads(), done);
+  }
+  struct Read {
+    Result<wire::Metainfo> info;
+    bool there = false;
+  };
+  session_.workers().run(
+      [file = options_.torrent, path] { return Read{read_torrent(file), ::access(path.c_str(), F_OK) == 0}; },
+      [this, path, done](Read read) {
+        if (!read.info) return done(tl::unexpected(read.info.error()));
+        if (!read.there) {
+          return done(fail(Exit::not_found, "not_found", fmt::format("{} does not exist", printable(path))));
+        }
+        preparer_.compare(std::make_shared<const wire::Metainfo>(std::move(*read.info)), path, threads(), done);
+      });
+}
+
+void SeedCommand::on_prepared(const std::string& path, Result<Prepared> prepared) {
+  if (session_.ending()) return;
+  if (!prepared) return failed(prepared.error(), path);
+  const auto& info = *prepared->info;
+  if (prepared->work && voice_.draws_footer()) voice_.advise(hashed_line(*prepared->work, prepared->seconds, voice_.look()));
+  if (!prepared->work) voice_.detail(fmt::format("{}: hashed before, and not changed since", printable(path)));
+  if (!prepared->right.all()) {
+    const auto wrong = prepared->right.size() - prepared->right.count();
+    return failed({Exit::integrity, "different",
+                   prepared->work ? fmt::format("{} does not match {}: {} of {} are different", printable(path),
+                                                printable(options_.torrent), wrong,
+                                                counted(prepared->right.size(), "piece", "pieces"))
+                                  : fmt::format("{} does not match {}: files are missing or have other sizes",
+                                                printable(path), printable(options_.torrent)),
+                   "Nothing of it is shared"},
+                  path);
+  }
+  if (const auto written = write_output(info); !written) return failed(written.error(), path);
+  if (options_.dry_run) {
+    voice_.result(magnet_link(info, info.trackers));
+    voice_.event(start_json({info.name, info.info_hash, info.bytes_total, info.piece_count(), info.piece_count(), {},
+                             magnet_link(info, info.trackers), 0},
+                            voice_.time()));
+    voice_.event(done_json({info.name, true, {}}, path, prepared->seconds, false));
+    return next();
+  }
+  if (session_.driver().client().find(info.info_hash)) {
+    return failed({Exit::usage, "twice", fmt::format("{} is shared already: it has the info-hash of another PATH",
+                                                     printable(path)), {}}, path);
+  }
+  publish(std::make_shared<const Prepared>(std::move(*prepared)), 0);
+}
+
+Result<void> SeedCommand::write_output(const wire::Metainfo& info) {
+  if (options_.output.empty()) return {};
+  const auto torrent = wire::write_torrent(info);
+  if (options_.output == "-") {
+    if (voice_.terminal().out) {
+      return fail(Exit::usage, "terminal", "refusing to write binary data to the terminal", "Use --output FILE");
+    }
+    voice_.bytes(as_text(torrent));
+    return {};
+  }
+  const auto cannot = [this] {
+    return fail(Exit::disk, "cannot_write",
+                fmt::format("cannot write {}: {}", printable(options_.output), std::strerror(errno)));
+  };
+  uv::Descriptor file(::open(options_.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!file) return cannot();
+  for (std::size_t at = 0; at < torrent.size();) {
+    const auto n = ::write(file.get(), torrent.data() + at, torrent.size() - at);
+    if (n < 0 && errno != EINTR) return cannot();
+    at += n > 0 ? static_cast<std::size_t>(n) : 0;
+  }
+  return {};
+}
+
+/// Puts the torrent into the catalogue of tracker number `tracker` and those behind it, then shares it.
+void SeedCommand::publish(std::shared_ptr<const Prepared> prepared, std::size_t tracker) {
+  while (tracker < trackers_.size() && trackers_[tracker].kind != FoundTracker::Kind::swarm) ++tracker;
+  if (tracker >= trackers_.size()) return share(*prepared);
+
+  const auto& address = trackers_[tracker].address;
+  const auto name = name_of(*prepared->info);
+  uv::HttpAsk ask;
+  ask.url = address.base;
+  ask.deadline = 30s;
+  ask.request.method = "PUT";
+  ask.request.target = fmt::format("/api/v1/files/{}{}", percent_encode(as_bytes(name)), options_.replace ? "?replace=1" : "");
+  ask.request.headers.set("Content-Type", "application/x-bittorrent");
+  ask.request.body = wire::write_torrent(*prepared->info);
+  session_.driver().http().ask(std::move(ask), [this, prepared, tracker, address, name](const Result<wire::HttpResponse>& reply) {
+    if (session_.ending()) return;
+    if (!reply) return failed(tracker_error(address, reply.error()), name);
+    if (reply->status / 100 == 2) return publish(prepared, tracker + 1);
+    auto error = api_error(address, *reply);
+    if (reply->status == 409) {
+      error = {Exit::refused, "name_taken", fmt::format("'{}' is taken on {} by other content", printable(name), address.label),
+               "Use --replace to take it over, or -n NAME for another name"};
+    }
+    failed(error, name);
+  });
+}
+
+void SeedCommand::share(const Prepared& prepared) {
+  const auto& info = *prepared.info;
+  const auto tiers = announce_tiers(trackers_, options_.torrent.empty() ? decltype(info.trackers){} : info.trackers);
+  Torrent t{session_.driver().add_seed({.info = prepared.info,
+                                        .storage = prepared.storage,
+                                        .verified = prepared.right,
+                                        .stamps = prepared.stamps,
+                                        .trackers = tiers,
+                                        .swarm_trackers = swarm_bases(trackers_),
+                                        .peers = {}}),
+            name_of(info), prepared.path, prepared.info, false};
+  session_.add_peers(t.id);
+  news_.add(t.id, t.name, t.info);
+  torrents_.push_back(t);
+
+  const auto* tracker = main_tracker(trackers_);
+  Sharing sharing{t.name, info.bytes_total, info.piece_count(), info.piece_bytes, {}, {}, {}, session_.driver().port()};
+  if (tracker != nullptr) sharing.tracker = tracker->address.typed, sharing.label = tracker->address.label;
+  if (tracker != nullptr && tracker->kind == FoundTracker::Kind::swarm) {
+    sharing.torrent_url = fmt::format("{}/t/{}.torrent", tracker->address.base, percent_encode(as_bytes(t.name)));
+  }
+  voice_.advise(sharing_lines(sharing, voice_.look()));
+  if (tiers.empty() && options_.peers.empty()) {
+    voice_.advise(fmt::format("no tracker knows of it: others reach it with --peer THIS_HOST:{}", session_.driver().port()));
+  }
+  const auto magnet = magnet_link(info, tiers);
+  voice_.result(magnet);
+  voice_.event(start_json({t.name, info.info_hash, info.bytes_total, info.piece_count(), info.piece_count(),
+                           tracker == nullptr ? std::string() : tracker->address.base, magnet, session_.driver().port()},
+                          voice_.time()));
+  session_.redraw();
+  next();
+}
+
+void SeedCommand::failed(const Error& error, const std::string& name) {
+  if (session_.ending()) return;
+  voice_.error(error, options_.words.size() > 1 ? name : std::string());
+  if (code_ == 0) code_ = static_cast<int>(error.exit);
+  next();
+}
+
+void SeedCommand::on_notice(const core::Notice& notice) {
+  news_.on_notice(notice);
+  const auto* failure = std::get_if<core::Failed>(&notice);
+  if (failure == nullptr) return;
+  const auto at = std::ranges::find(torrents_, failure->torrent, &Torrent::id);
+  if (at == torrents_.end() || at->failed) return;
+  at->failed = true;
+  Error error = failure->error;
+  if (error.exit == Exit::integrity) {
+    error.message = fmt::format("{} changed on disk since hashing; stopped sharing it", printable(at->name));
+    error.hint = "The same command shares it as it is now";
+  }
+  voice_.error(error, options_.words.size() > 1 ? at->name : std::string());
+  if (code_ == 0) code_ = static_cast<int>(error.exit);
+  if (at_ == options_.words.size() && std::ranges::all_of(torrents_, &Torrent::failed)) session_.end(code_);
+}
+
+/// --until-copies, --until-ratio and --for.
+void SeedCommand::on_second() {
+  if (torrents_.empty() || at_ < options_.words.size()) return;
+  bool enough = options_.until_copies || options_.until_ratio || options_.until_passed;
+  for (const auto& t : torrents_) {
+    if (t.failed) continue;
+    const auto s = session_.driver().stats(t.id);
+    if (options_.until_copies && s.copies_elsewhere < *options_.until_copies) enough = false;
+    if (options_.until_ratio &&
+        static_cast<double>(s.bytes_up) < *options_.until_ratio * static_cast<double>(s.bytes_total)) {
+      enough = false;
+    }
+  }
+  if (options_.until_passed && session_.now() - began_ < *options_.until_passed) enough = false;
+  if (enough) finish(code_);
+}
+
+void SeedCommand::on_signal(int number) {
+  preparer_.cancel();
+  if (torrents_.empty()) {
+    voice_.event(error_json(128 + number, "interrupted", "stopped by a signal", "resume with: " + options_.again));
+  }
+  finish(128 + number);
+  voice_.advise(fmt::format("resume with: {}", printable(options_.again)));
+}
+
+void SeedCommand::finish(int code) {
+  for (const auto& t : torrents_) {
+    if (t.failed) continue;
+    const auto now = view(t);
+    const auto seconds = swarm::seconds(session_.now() - began_);
+    voice_.event(done_json(now, t.path, seconds, torrents_.size() > 1));
+    voice_.advise(fmt::format("stopped sharing {}  {} sent", printable(t.name), size_text(now.stats.bytes_up)));
+  }
+  session_.end(code);
+}
+
+Transfer SeedCommand::view(const Torrent& t) const { return {t.name, true, session_.driver().stats(t.id)}; }
+
+Snapshot SeedCommand::look() const {
+  Snapshot now;
+  now.preparing = preparer_.progress();
+  for (const auto& t : torrents_) {
+    if (!t.failed) now.transfers.push_back(view(t));
+  }
+  return now;
+}
+
+}  // namespace
+
+int run_seed(const Options& options, const Environment& environment, Voice& voice) {
+  auto loop = uv::Loop::create();
+  if (!loop) return voice.error(loop.error()), static_cast<int>(loop.error().exit);
+  auto session = Session::open(options, voice, **loop);
+  if (!session) return voice.error(session.error()), static_cast<int>(session.error().exit);
+  return SeedCommand(**session, environment).run();
+}
+
+}  // namespace swarm::cli

@@ -1,0 +1,166 @@
+// swarm status: a look at the swarm through its tracker, once or again and again.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+
+#include "base/text.hh"
+#include "cli/commands.hh"
+#include "cli/tables.hh"
+#include "cli/tracker_finder.hh"
+#include "uv/http_client.hh"
+#include "uv/loop.hh"
+#include "uv/signals.hh"
+#include "uv/timer.hh"
+
+namespace swarm::cli {
+
+namespace {
+
+class StatusCommand {
+ public:
+  StatusCommand(const Options& options, Voice& voice, uv::Loop& loop, TrackerAddress address)
+      : options_(options),
+        voice_(voice),
+        loop_(loop),
+        address_(std::move(address)),
+        http_(loop),
+        again_(loop, [this] { ask(); }),
+        signals_(loop, [this](int number) { on_signal(number); }) {}
+
+  int run() {
+    ask();
+    loop_.run();
+    return code_;
+  }
+
+ private:
+  void ask();
+  void on_reply(const Result<wire::HttpResponse>& reply);
+  Result<wire::Status> read(const Result<wire::HttpResponse>& reply) const;
+  Result<void> choose(wire::Status& status) const;
+  void show(const wire::Status& status);
+  void on_error(const Error& error);
+  void on_signal(int number);
+
+  const Options& options_;
+  Voice& voice_;
+  uv::Loop& loop_;
+  TrackerAddress address_;
+  uv::HttpClient http_;
+  uv::Timer again_;
+  uv::Signals signals_;
+  bool shown_ = false;      ///< a frame stands on the terminal
+  std::size_t frame_ = 0;   ///< its lines
+  std::string last_error_;
+  int code_ = 0;
+};
+
+void StatusCommand::ask() {
+  uv::HttpAsk ask;
+  ask.url = address_.base;
+  ask.request.target = "/api/v1/status";
+  ask.body_bytes_max = 4u << 20;
+  ask.deadline = 6s;
+  http_.ask(std::move(ask), [this](const Result<wire::HttpResponse>& reply) { on_reply(reply); });
+}
+
+void StatusCommand::on_reply(const Result<wire::HttpResponse>& reply) {
+  auto status = read(reply);
+  if (status) {
+    if (const auto chosen = choose(*status); !chosen) status = tl::unexpected(chosen.error());
+  }
+  if (!status) return on_error(status.error());
+  last_error_.clear();
+  show(*status);
+  if (options_.check) {
+    const bool missing = std::ranges::any_of(status->files, [](const auto& f) { return f.catalogued && f.copies < 1; });
+    code_ = missing ? static_cast<int>(Exit::other) : 0;
+  }
+  if (options_.watch) return again_.start(*options_.watch);
+  loop_.stop();
+}
+
+Result<wire::Status> StatusCommand::read(const Result<wire::HttpResponse>& reply) const {
+  if (!reply) return tl::unexpected(tracker_error(address_, reply.error()));
+  if (reply->status == 200) {
+    if (auto status = wire::status_from_json(as_text(reply->body))) return status;
+  }
+  if (reply->status == 401 || reply->status == 403) return tl::unexpected(api_error(address_, *reply));
+  return fail(Exit::unreachable, "plain_tracker", fmt::format("{} is no swarm tracker: it has no status to show", address_.base));
+}
+
+/// WHAT: only that file, by name or info-hash, and the nodes that have to do with it.
+Result<void> StatusCommand::choose(wire::Status& status) const {
+  if (options_.words.empty()) return {};
+  const auto& what = options_.words[0];
+  std::vector<std::string> known;
+  for (const auto& f : status.files) known.push_back(f.name);
+  const auto other = [&](const auto& f) { return f.name != what && to_hex(f.info_hash) != what; };
+  std::erase_if(status.files, other);
+  for (auto& n : status.nodes) std::erase_if(n.files, other);
+  std::erase_if(status.nodes, [](const wire::StatusNode& n) { return n.files.empty(); });
+  if (!status.files.empty()) return {};
+  const auto near = nearest(what, known);
+  return fail(Exit::not_found, "not_found", fmt::format("'{}' is not shared on {}", printable(what), address_.label),
+              near ? fmt::format("Closest: {}", printable(*near)) : fmt::format("See 'swarm status -t {}'", address_.typed));
+}
+
+void StatusCommand::show(const wire::Status& status) {
+  if (voice_.json()) return voice_.event(wire::to_json(status));
+  const StatusWanted wanted{options_.nodes || !options_.files, options_.files || !options_.nodes, address_.typed};
+  if (!voice_.terminal().out) {
+    for (const auto& row : status_rows(status, wanted)) voice_.result(row);
+    return voice_.flush();
+  }
+  const auto size = screen_size(STDOUT_FILENO);
+  auto lines = status_tables(status, wanted, voice_.out_look());
+  std::string frame;
+  if (options_.watch) {
+    if (frame_ > 0) frame = fmt::format("\r\x1b[{}A\x1b[J", frame_);
+    if (lines.size() + 1 > size.rows && size.rows > 2) {  // a frame that scrolls could not be drawn over
+      const auto more = lines.size() - (size.rows - 2);
+      lines.resize(size.rows - 2);
+      lines.push_back(fmt::format("... {} more lines", more));
+    }
+    frame_ = lines.size();
+  }
+  for (const auto& line : lines) frame += line + '\n';
+  voice_.bytes(frame);
+}
+
+/// While watching, a tracker that is away for a moment is waited for; the last frame stays.
+void StatusCommand::on_error(const Error& error) {
+  const bool first = !shown_ && frame_ == 0;
+  if (options_.watch && !first && error.exit == Exit::unreachable) {
+    if (error.message != last_error_) voice_.warn(fmt::format("{}; trying again", error.message));
+    if (error.message != last_error_ && voice_.terminal().out && frame_ > 0) ++frame_;  // the line above is drawn over too
+    last_error_ = error.message;
+    return again_.start(*options_.watch);
+  }
+  voice_.error(error);
+  code_ = static_cast<int>(error.exit);
+  loop_.stop();
+}
+
+void StatusCommand::on_signal(int number) {
+  if (number == SIGUSR1) return;
+  code_ = 128 + number;
+  loop_.stop();
+}
+
+}  // namespace
+
+int run_status(const Options& options, const Environment& /*environment*/, Voice& voice) {
+  const auto stop = [&voice](const Error& e) { return voice.error(e), static_cast<int>(e.exit); };
+  if (options.trackers.empty()) return stop(no_tracker_error(options.again));
+  auto address = parse_tracker(options.trackers[0]);
+  if (!address) return stop(address.error());
+  auto loop = uv::Loop::create();
+  if (!loop) return stop(loop.error());
+  return StatusCommand(options, voice, **loop, std::move(*address)).run();
+}
+
+}  // namespace swarm::cli

@@ -1,0 +1,291 @@
+#include "cli/torrent_finder.hh"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+#include "base/text.hh"
+#include "cli/options.hh"
+
+namespace swarm::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t names_told = 5;  // of a catalogue that has not what was asked for
+
+/// BEP 9 allows the info-hash in base32 (RFC 4648, without padding).
+std::optional<InfoHash> hash_from_base32(std::string_view text) {
+  if (text.size() != 32) return std::nullopt;
+  InfoHash out;
+  std::size_t bits = 0, at = 0;
+  std::uint32_t held = 0;
+  for (const char c : text) {
+    std::uint32_t value = 0;
+    if (c >= 'A' && c <= 'Z') value = static_cast<std::uint32_t>(c - 'A');
+    else if (c >= 'a' && c <= 'z') value = static_cast<std::uint32_t>(c - 'a');
+    else if (c >= '2' && c <= '7') value = static_cast<std::uint32_t>(c - '2' + 26);
+    else return std::nullopt;
+    held = held << 5 | value;
+    bits += 5;
+    if (bits < 8) continue;
+    bits -= 8;
+    out.bytes[at++] = static_cast<std::uint8_t>(held >> bits);
+  }
+  return out;
+}
+
+std::string decoded(std::string_view escaped) {
+  const auto bytes = percent_decode(escaped);
+  return bytes ? std::string(as_text(*bytes)) : std::string(escaped);
+}
+
+std::string torrent_target(const std::string& name) {
+  return fmt::format("/t/{}.torrent", percent_encode(as_bytes(name)));
+}
+
+Result<FoundTorrent> parsed(const Result<wire::HttpResponse>& reply, const std::string& called) {
+  auto info = wire::parse_metainfo(reply->body, printable(called));
+  if (!info) return tl::unexpected(info.error());
+  return FoundTorrent{std::make_shared<const wire::Metainfo>(std::move(*info)), {}};
+}
+
+}  // namespace
+
+WhatKind kind_of(const std::string& what, bool have_tracker) {
+  if (what.starts_with("magnet:?")) return WhatKind::magnet;
+  if (what.starts_with("http://") || what.starts_with("https://")) return WhatKind::url;
+  std::error_code none;
+  const bool exists = fs::is_regular_file(what, none);
+  if (exists && (what.ends_with(".torrent") || what.find('/') != what.npos || !have_tracker)) return WhatKind::file;
+  if (what.size() == 40 && digest_from_hex<20>(what)) return WhatKind::info_hash;
+  if (what.find('/') != what.npos || (!have_tracker && what.ends_with(".torrent"))) return WhatKind::file;
+  return WhatKind::name;
+}
+
+std::optional<Magnet> parse_magnet(std::string_view text) {
+  if (!text.starts_with("magnet:?")) return std::nullopt;
+  std::optional<Magnet> out;
+  Magnet m;
+  for (const auto part : split(text.substr(8), '&')) {
+    const auto equals = part.find('=');
+    if (equals == part.npos) continue;
+    const auto key = part.substr(0, part.find_first_of(".="));  // "tr.1" is one more "tr"
+    const auto value = decoded(part.substr(equals + 1));
+    if (key == "dn") m.name = value;
+    if (key == "tr") m.trackers.push_back(value);
+    if (key != "xt" || !value.starts_with("urn:btih:")) continue;
+    const auto digits = std::string_view(value).substr(9);
+    const auto hash = digits.size() == 40 ? digest_from_hex<20>(digits) : hash_from_base32(digits);
+    if (!hash) return std::nullopt;
+    m.info_hash = *hash;
+    out.emplace();
+  }
+  if (out) *out = std::move(m);
+  return out;
+}
+
+std::string magnet_link(const wire::Metainfo& m, const std::vector<std::vector<std::string>>& trackers) {
+  auto out = fmt::format("magnet:?xt=urn:btih:{}&dn={}", to_hex(m.info_hash), percent_encode(as_bytes(m.name)));
+  for (const auto& tier : trackers) {
+    for (const auto& url : tier) out += "&tr=" + percent_encode(as_bytes(url));
+  }
+  return out;
+}
+
+Result<wire::Metainfo> read_torrent(const std::string& path) {
+  std::error_code failed;
+  const auto shown = printable(path);
+  const auto status = fs::status(path, failed);
+  if (!fs::exists(status)) return fail(Exit::not_found, "not_found", fmt::format("{} does not exist", shown));
+  if (fs::is_directory(status)) return fail(Exit::usage, "not_a_file", fmt::format("{} is a folder", shown));
+  std::ifstream file(path, std::ios::binary);
+  Buffer bytes;
+  char block[65536];
+  while (file.read(block, sizeof block) || file.gcount() > 0) {
+    append(bytes, as_bytes({block, static_cast<std::size_t>(file.gcount())}));
+    if (bytes.size() > uv::torrent_bytes_max) {
+      return fail(Exit::integrity, "not_a_torrent",
+                  fmt::format("{} is too large for a .torrent ({})", shown, size_text(fs::file_size(path, failed))));
+    }
+  }
+  if (!file.eof()) {
+    return fail(Exit::disk, "cannot_read", fmt::format("cannot read {}: {}", shown, std::strerror(errno)));
+  }
+  return wire::parse_metainfo(bytes, shown);
+}
+
+TorrentFinder::TorrentFinder(uv::HttpClient& http, uv::Workers& workers, std::vector<FoundTracker> trackers,
+                             std::string command)
+    : http_(http), workers_(workers), trackers_(std::move(trackers)), command_(std::move(command)) {}
+
+void TorrentFinder::find(const std::string& what, Done done) {
+  switch (kind_of(what, !trackers_.empty())) {
+    case WhatKind::file: return read_file(what, std::move(done));
+    case WhatKind::url: return fetch(what, what, std::move(done));
+    case WhatKind::name: return by_name(what, std::move(done));
+    case WhatKind::info_hash: return by_hash(*digest_from_hex<20>(what), what, trackers_, std::move(done));
+    case WhatKind::magnet: break;
+  }
+  const auto magnet = parse_magnet(what);
+  if (!magnet) {
+    return done(fail(Exit::usage, "bad_magnet", fmt::format("'{}' is no magnet link with an info-hash (xt=urn:btih:)",
+                                                            fit(printable(what), 60))));
+  }
+  std::vector<TrackerAddress> named;
+  for (const auto& url : magnet->trackers) {
+    if (auto address = parse_tracker(url)) named.push_back(std::move(*address));
+  }
+  const auto called = magnet->name.empty() ? to_hex(magnet->info_hash) : magnet->name;
+  if (named.empty()) return by_hash(magnet->info_hash, called, trackers_, std::move(done));
+  find_trackers(http_, std::move(named), [this, magnet, called, done = std::move(done)](std::vector<FoundTracker> found) {
+    auto among = trackers_;
+    among.insert(among.end(), found.begin(), found.end());
+    by_hash(magnet->info_hash, called, std::move(among), [found, done](Result<FoundTorrent> torrent) {
+      if (torrent) torrent->trackers = found;
+      done(std::move(torrent));
+    });
+  });
+}
+
+void TorrentFinder::read_file(const std::string& path, Done done) {
+  workers_.run([path] { return read_torrent(path); }, [done = std::move(done)](Result<wire::Metainfo> info) {
+    if (!info) return done(tl::unexpected(info.error()));
+    done(FoundTorrent{std::make_shared<const wire::Metainfo>(std::move(*info)), {}});
+  });
+}
+
+void TorrentFinder::fetch(const std::string& url, const std::string& called, Done done) {
+  if (url.starts_with("https://")) {
+    return done(fail(Exit::unreachable, "not_http", fmt::format("{}: this version does not speak https", printable(url)),
+                     "Fetch it with another program, then give the file"));
+  }
+  uv::HttpAsk ask;
+  ask.url = url;
+  ask.body_bytes_max = uv::torrent_bytes_max;
+  http_.ask(std::move(ask), [called, done = std::move(done)](const Result<wire::HttpResponse>& reply) {
+    if (!reply) return done(tl::unexpected(reply.error()));
+    if (reply->status == 200) return done(parsed(reply, called));
+    done(fail(reply->status == 404 || reply->status == 410 ? Exit::not_found : Exit::unreachable, "http_status",
+              fmt::format("{} answered {} {}", printable(called), reply->status, wire::http_reason(reply->status)),
+              "Check the address"));
+  });
+}
+
+void TorrentFinder::by_name(const std::string& name, Done done) {
+  const auto catalogue = std::ranges::find(trackers_, FoundTracker::Kind::swarm, &FoundTracker::kind);
+  if (catalogue == trackers_.end()) {
+    return done(tl::unexpected(trackers_.empty() ? no_tracker_error(command_) : trackers_.front().error));
+  }
+  // All catalogues are asked: one name for two contents is a question that only the person can answer.
+  struct Round {
+    std::vector<std::pair<TrackerAddress, Result<FoundTorrent>>> found;
+    std::size_t left = 0;
+  };
+  auto round = std::make_shared<Round>();
+  for (const auto& t : trackers_) round->left += t.kind == FoundTracker::Kind::swarm ? 1 : 0;
+  for (const auto& t : trackers_) {
+    if (t.kind != FoundTracker::Kind::swarm) continue;
+    uv::HttpAsk ask;
+    ask.url = t.address.base;
+    ask.request.target = torrent_target(name);
+    ask.body_bytes_max = uv::torrent_bytes_max;
+    http_.ask(std::move(ask), [this, round, name, address = t.address, done](const Result<wire::HttpResponse>& reply) {
+      if (!reply) {
+        round->found.emplace_back(address, tl::unexpected(tracker_error(address, reply.error())));
+      } else if (reply->status == 200) {
+        round->found.emplace_back(address, parsed(reply, name));
+      } else {
+        round->found.emplace_back(address, tl::unexpected(api_error(address, *reply)));
+      }
+      if (--round->left != 0) return;
+      const std::pair<TrackerAddress, Result<FoundTorrent>>* first = nullptr;
+      for (const auto& found : round->found) {
+        if (!found.second) continue;
+        if (first != nullptr && first->second->info->info_hash != found.second->info->info_hash) {
+          return done(fail(Exit::usage, "ambiguous",
+                           fmt::format("'{}' is one thing on {} and another on {}", printable(name), first->first.label,
+                                       found.first.label),
+                           fmt::format("Say which: -t {}", first->first.typed)));
+        }
+        if (first == nullptr) first = &found;
+      }
+      if (first != nullptr) return done(first->second);
+      for (const auto& [where, result] : round->found) {
+        if (result.error().exit == Exit::not_found) return not_shared(name, where, done);
+      }
+      done(tl::unexpected(round->found.front().second.error()));
+    });
+  }
+}
+
+void TorrentFinder::by_hash(const InfoHash& hash, const std::string& called, std::vector<FoundTracker> among, Done done) {
+  const auto at = std::ranges::find(among, FoundTracker::Kind::swarm, &FoundTracker::kind);
+  if (at == among.end()) {
+    if (among.empty()) return done(tl::unexpected(no_tracker_error(command_)));
+    auto error = among.front().error;
+    if (error.code == "plain_tracker") {
+      error.message = fmt::format("{} has no catalogue to look {} up in", among.front().address.base, printable(called));
+      error.hint = "Give the .torrent file";
+    }
+    return done(tl::unexpected(std::move(error)));
+  }
+  const auto address = at->address;
+  auto rest = std::vector<FoundTracker>(at + 1, among.end());
+  uv::HttpAsk ask;
+  ask.url = address.base;
+  ask.request.target = "/api/v1/files";
+  ask.body_bytes_max = 16u << 20;
+  http_.ask(std::move(ask), [this, hash, called, address, rest = std::move(rest),
+                             done = std::move(done)](const Result<wire::HttpResponse>& reply) mutable {
+    if (!reply) return done(tl::unexpected(tracker_error(address, reply.error())));
+    const auto files = wire::files_from_json(as_text(reply->body));
+    if (files) {
+      for (const auto& f : *files) {
+        if (f.info_hash == hash && f.catalogued) return fetch(address.base + torrent_target(f.name), f.name, std::move(done));
+      }
+    }
+    if (!rest.empty() && std::ranges::find(rest, FoundTracker::Kind::swarm, &FoundTracker::kind) != rest.end()) {
+      return by_hash(hash, called, std::move(rest), std::move(done));
+    }
+    done(fail(Exit::not_found, "not_found", fmt::format("{} is not in the catalogue of {}", printable(called), address.label),
+              "Give its .torrent file"));
+  });
+}
+
+/// UX.md: "'debain.iso' is not shared on nas:6969. Closest: debian.iso"
+void TorrentFinder::not_shared(const std::string& name, const TrackerAddress& at, Done done) {
+  uv::HttpAsk ask;
+  ask.url = at.base;
+  ask.request.target = "/api/v1/files";
+  ask.body_bytes_max = 16u << 20;
+  http_.ask(std::move(ask), [name, at, done = std::move(done)](const Result<wire::HttpResponse>& reply) {
+    std::vector<std::string> known;
+    if (reply && reply->status == 200) {
+      if (const auto files = wire::files_from_json(as_text(reply->body))) {
+        for (const auto& f : *files) {
+          if (f.catalogued) known.push_back(f.name);
+        }
+      }
+    }
+    std::string hint = fmt::format("See 'swarm status -t {}'", at.typed);
+    if (const auto near = nearest(name, known)) {
+      hint = fmt::format("Closest: {}", printable(*near));
+    } else if (known.empty()) {
+      hint = fmt::format("Nothing is: share it with 'swarm seed PATH -t {}'", at.typed);
+    } else if (known.size() <= names_told) {
+      hint = "There is:";
+      for (const auto& one : known) hint += " " + printable(shell_quoted({one}));
+    }
+    done(fail(Exit::not_found, "not_found", fmt::format("'{}' is not shared on {}", printable(name), at.label),
+              std::move(hint)));
+  });
+}
+
+}  // namespace swarm::cli

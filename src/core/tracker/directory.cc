@@ -1,0 +1,242 @@
+#include "core/tracker/directory.hh"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <numeric>
+
+namespace swarm::core {
+namespace {
+
+constexpr std::uint32_t no_place = std::numeric_limits<std::uint32_t>::max();
+constexpr std::size_t indexed_from = 16;     ///< peers: below, looking at each is as fast as an index and takes no memory
+constexpr std::size_t looked_at_max = 2000;  ///< a reply
+constexpr std::size_t singles_sampled = 16;
+constexpr std::size_t sweeps = 30;           ///< for the whole table
+
+std::uint32_t whole_seconds(Instant t) {
+  return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(t.time_since_epoch()).count());
+}
+
+std::uint64_t mix(std::uint64_t h) {  // MurmurHash3's finaliser: every bit of the input moves every bit of the result
+  h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
+  h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
+  return h ^ h >> 33;
+}
+
+/// What one person controls: an IPv4 address, or an IPv6 network.
+std::uint64_t owner(const IpAddress& a) { return a.is_v4() ? load_u32(&a.bytes[12]) : load_u64(a.bytes.data()); }
+
+/// Rule 3, but for the asker itself.
+bool can_use(const Directory::Asker& asker, const Endpoint& peer) {
+  const auto& a = peer.address;
+  if (peer.port == 0 || a.is_unspecified() || a.is_multicast() || a.is_link_local()) return false;
+  if (a.is_loopback() && !asker.here) return false;
+  return a.is_v4() || !asker.endpoint.address.is_v4() || asker.here;
+}
+
+}  // namespace
+
+/// Seeds first, then leechers, each in no order.
+struct Directory::Swarm {
+  std::vector<Stored> peers;
+  std::unique_ptr<std::unordered_map<Endpoint, std::uint32_t>> index;  ///< places in `peers`, from indexed_from peers on
+  std::uint32_t seeds = 0;
+  std::uint32_t downloaded = 0;
+  std::uint32_t single_at = no_place;  ///< place in singles_
+  bool kept = false;
+
+  std::uint32_t find(const Endpoint& endpoint) const {
+    if (index != nullptr) {
+      const auto found = index->find(endpoint);
+      return found == index->end() ? no_place : found->second;
+    }
+    const auto found = std::ranges::find(peers, endpoint, &Stored::endpoint);
+    return found == peers.end() ? no_place : static_cast<std::uint32_t>(found - peers.begin());
+  }
+  void swap(std::uint32_t a, std::uint32_t b) {
+    if (a == b) return;
+    std::swap(peers[a], peers[b]);
+    note_place(a), note_place(b);
+  }
+  void note_place(std::uint32_t at) {
+    if (index != nullptr) (*index)[peers[at].endpoint] = at;
+  }
+  /// Moves a peer to the other side of the line between seeds and leechers; gives its new place.
+  std::uint32_t set_seed(std::uint32_t at, bool seed) {
+    if (peers[at].seed == seed) return at;
+    peers[at].seed = seed;
+    const auto to = seed ? seeds++ : --seeds;
+    swap(at, to);
+    return to;
+  }
+};
+
+std::size_t Directory::KeyedHash::operator()(const InfoHash& hash) const noexcept {
+  const auto* p = hash.bytes.data();
+  return mix(mix(mix(key ^ load_u64(p)) ^ load_u64(p + 8)) ^ load_u32(p + 16));
+}
+
+Directory::Directory(Limits limits, Random& random)
+    : limits_(limits), random_(random), swarms_(0, KeyedHash{random.next()}) {}
+
+Directory::~Directory() = default;
+
+bool Directory::announce(const InfoHash& torrent, const Peer& peer, bool completed, Duration lifetime, Instant now) {
+  const auto expires_s = whole_seconds(now + lifetime);
+  auto found = swarms_.find(torrent);
+  if (found != swarms_.end()) {
+    auto& swarm = found->second;
+    swarm.downloaded += completed ? 1 : 0;
+    if (auto at = swarm.find(peer.endpoint); at != no_place) {
+      at = swarm.set_seed(at, peer.seed);
+      static_cast<Peer&>(swarm.peers[at]) = peer;
+      swarm.peers[at].expires_s = expires_s;
+      return true;
+    }
+  }
+  if (peers_ >= limits_.peers_max && !make_room()) return false;
+  found = swarms_.find(torrent);  // it may itself have made room
+  if (found == swarms_.end()) {
+    if (swarms_.size() >= limits_.torrents_max && !make_room()) return false;
+    found = swarms_.try_emplace(torrent).first;
+    found->second.downloaded = completed ? 1 : 0;
+  }
+  insert(*found, Stored{peer, expires_s});
+  settle(*found);
+  return true;
+}
+
+void Directory::remove(const InfoHash& torrent, const Endpoint& peer) {
+  const auto found = swarms_.find(torrent);
+  if (found == swarms_.end()) return;
+  const auto at = found->second.find(peer);
+  if (at == no_place) return;
+  erase(*found, at);
+  settle(*found);
+}
+
+std::vector<wire::AnnouncedPeer> Directory::peers_for(const InfoHash& torrent, const Asker& asker, std::size_t want,
+                                                      const Reach& reach, Instant now) {
+  std::vector<wire::AnnouncedPeer> out;
+  const auto found = swarms_.find(torrent);
+  if (found == swarms_.end() || want == 0) return out;
+  const auto& swarm = found->second;
+  const std::size_t first = asker.seed ? swarm.seeds : 0;
+  const std::size_t count = swarm.peers.size() - first;
+  if (count == 0) return out;
+
+  // A random start and a random stride without a common divisor visit each peer once, in an order that needs no memory.
+  std::size_t stride = 1 + random_.below(count);
+  while (std::gcd(stride, count) != 1) ++stride;
+  std::size_t at = random_.below(count);
+  for (std::size_t i = 0; i < std::min(count, looked_at_max) && out.size() < want; ++i, at = (at + stride) % count) {
+    const auto& peer = swarm.peers[first + at];
+    if (peer.expires_s <= whole_seconds(now)) continue;
+    if (peer.endpoint == asker.endpoint || (peer.id == asker.id && asker.id != PeerId())) continue;
+    const auto endpoint = peer.here && !asker.here && peer.endpoint.port != 0 ? reach(peer) : peer.endpoint;
+    if (can_use(asker, endpoint)) out.push_back({endpoint, peer.id});
+  }
+  return out;
+}
+
+Directory::Counts Directory::counts(const InfoHash& torrent) const {
+  const auto found = swarms_.find(torrent);
+  if (found == swarms_.end()) return {};
+  const auto& s = found->second;
+  return {s.seeds, static_cast<std::uint32_t>(s.peers.size()) - s.seeds, s.downloaded};
+}
+
+void Directory::keep(const InfoHash& torrent, bool on) {
+  const auto found = on ? swarms_.try_emplace(torrent).first : swarms_.find(torrent);
+  if (found == swarms_.end()) return;
+  found->second.kept = on;
+  settle(*found);
+}
+
+void Directory::sweep(Instant now) {
+  const auto now_s = whole_seconds(now);
+  const auto buckets = swarms_.bucket_count();
+  const auto count = std::min(buckets, std::max<std::size_t>(256, buckets / sweeps + 1));
+  std::vector<Entry*> touched;
+  for (std::size_t i = 0; i < count; ++i) {
+    next_bucket_ = (next_bucket_ + 1) % buckets;
+    for (auto it = swarms_.begin(next_bucket_); it != swarms_.end(next_bucket_); ++it) {
+      auto& swarm = it->second;
+      const auto before = swarm.peers.size();
+      for (auto at = static_cast<std::uint32_t>(before); at-- > 0;) {
+        if (swarm.peers[at].expires_s <= now_s) erase(*it, at);
+      }
+      if (swarm.peers.size() != before) touched.push_back(&*it);
+    }
+  }
+  for (auto* entry : touched) settle(*entry);
+}
+
+/// Rule 5.
+bool Directory::make_room() {
+  if (singles_.empty()) return false;
+  std::array<Entry*, singles_sampled> sample{};
+  for (auto& entry : sample) entry = singles_[random_.below(singles_.size())];
+  const auto owner_of = [](const Entry* entry) { return owner(entry->second.peers[0].endpoint.address); };
+  const auto frequency = [&](const Entry* entry) {
+    return std::ranges::count(sample, owner_of(entry), owner_of);
+  };
+  drop(**std::ranges::max_element(sample, {}, frequency));
+  return true;
+}
+
+void Directory::insert(Entry& entry, const Stored& peer) {
+  auto& swarm = entry.second;
+  auto leecher = peer;
+  leecher.seed = false;
+  swarm.peers.push_back(leecher);
+  ++peers_;
+  if (swarm.index == nullptr && swarm.peers.size() >= indexed_from) {
+    swarm.index = std::make_unique<std::unordered_map<Endpoint, std::uint32_t>>();
+    for (std::uint32_t i = 0; i < swarm.peers.size(); ++i) swarm.note_place(i);
+  }
+  const auto at = static_cast<std::uint32_t>(swarm.peers.size() - 1);
+  swarm.note_place(at);
+  swarm.set_seed(at, peer.seed);
+}
+
+void Directory::erase(Entry& entry, std::uint32_t at) {
+  auto& swarm = entry.second;
+  at = swarm.set_seed(at, false);
+  swarm.swap(at, static_cast<std::uint32_t>(swarm.peers.size() - 1));
+  if (swarm.index != nullptr) swarm.index->erase(swarm.peers.back().endpoint);
+  swarm.peers.pop_back();
+  --peers_;
+  if (swarm.peers.size() < indexed_from / 2) swarm.index.reset();
+}
+
+/// After a change in the number of peers: forgets an empty swarm, and notes whether it is a single one.
+void Directory::settle(Entry& entry) {
+  auto& swarm = entry.second;
+  if (swarm.peers.empty() && !swarm.kept) return drop(entry);
+  if (swarm.peers.capacity() > 64 && swarm.peers.size() < swarm.peers.capacity() / 4) swarm.peers.shrink_to_fit();
+  const bool single = swarm.peers.size() == 1 && !swarm.kept;
+  if (single == (swarm.single_at != no_place)) return;
+  if (single) {
+    swarm.single_at = static_cast<std::uint32_t>(singles_.size());
+    singles_.push_back(&entry);
+  } else {
+    singles_.back()->second.single_at = swarm.single_at;
+    singles_[swarm.single_at] = singles_.back();
+    singles_.pop_back();
+    swarm.single_at = no_place;
+  }
+}
+
+/// Forgets a swarm with all its peers.
+void Directory::drop(Entry& entry) {
+  auto& swarm = entry.second;
+  peers_ -= swarm.peers.size();
+  swarm.peers.clear();
+  swarm.kept = true;  // an empty kept swarm is no single one: this takes it out of singles_
+  settle(entry);
+  swarms_.erase(InfoHash(entry.first));
+}
+
+}  // namespace swarm::core

@@ -1,0 +1,288 @@
+#include "cli/options.hh"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <set>
+
+using namespace swarm;
+using namespace swarm::cli;
+
+namespace {
+
+Environment environment(std::map<std::string, std::string> variables = {}) {
+  return [variables = std::move(variables)](const std::string& name) -> std::optional<std::string> {
+    const auto at = variables.find(name);
+    return at == variables.end() ? std::nullopt : std::optional(at->second);
+  };
+}
+
+Options options(std::vector<std::string> words, std::map<std::string, std::string> variables = {}) {
+  const auto parsed = parse(words, environment(std::move(variables)));
+  REQUIRE_MESSAGE(parsed.has_value(), (parsed ? "" : parsed.error().message));
+  REQUIRE(parsed->answer.empty());
+  return parsed->options;
+}
+
+/// "message. hint" of a usage error.
+std::string complaint(std::vector<std::string> words, std::map<std::string, std::string> variables = {}) {
+  const auto parsed = parse(words, environment(std::move(variables)));
+  REQUIRE_FALSE(parsed.has_value());
+  CHECK(parsed.error().exit == Exit::usage);
+  return parsed.error().hint.empty() ? parsed.error().message : parsed.error().message + ". " + parsed.error().hint;
+}
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+TEST_CASE("a command, its words and its options") {
+  const auto o = options({"get", "debian.iso", "-t", "nas", "-d", "/data", "--up", "10M", "--wait=2h", "-vv"});
+  CHECK(o.command == Command::get);
+  CHECK(o.words == std::vector<std::string>{"debian.iso"});
+  CHECK(o.trackers == std::vector<std::string>{"nas"});
+  CHECK(o.dir == "/data");
+  CHECK(o.rate_up_max == 10u << 20);
+  CHECK(o.wait == Duration(2h));
+  CHECK(o.verbose == 2);
+  CHECK(o.again == "swarm get debian.iso -t nas -d /data --up 10M --wait=2h -vv");
+}
+
+TEST_CASE("common options stand before or after the subcommand") {
+  const auto o = options({"-t", "nas", "--json", "seed", "movie.mkv", "-t", "backup:7000", "-q"});
+  CHECK(o.command == Command::seed);
+  CHECK(o.trackers == std::vector<std::string>{"nas", "backup:7000"});
+  CHECK(o.json);
+  CHECK(o.quiet);
+  CHECK(options({"-vt", "nas", "status"}).trackers == std::vector<std::string>{"nas"});
+}
+
+TEST_CASE("an option takes one value each time, and the last of a single one wins") {
+  const auto o = options({"get", "-t", "a", "x", "-t", "b", "y", "--up", "1M", "--up", "2M"});
+  CHECK(o.words == std::vector<std::string>{"x", "y"});
+  CHECK(o.trackers == std::vector<std::string>{"a", "b"});
+  CHECK(o.rate_up_max == 2u << 20);
+}
+
+TEST_CASE("files may have the names of commands, of lists, and of options") {
+  CHECK(options({"seed", "status", "[x]", "-t", "a"}).words == std::vector<std::string>{"status", "[x]"});
+  CHECK(options({"get", "-t", "a", "--", "-v", "--up"}).words == std::vector<std::string>{"-v", "--up"});
+  CHECK(options({"get", "-t", "[::1]", "x"}).trackers == std::vector<std::string>{"[::1]"});
+  CHECK(options({"seed", "++", "/x", "%y", "{z}", "a=b"}).words ==
+        std::vector<std::string>{"++", "/x", "%y", "{z}", "a=b"});
+}
+
+TEST_CASE("an argument that may be left out") {
+  CHECK(options({"status", "-t", "nas", "--watch"}).watch == Duration(1s));
+  CHECK(options({"status", "-t", "nas", "-w", "5"}).watch == Duration(5s));
+  CHECK(options({"status", "-t", "nas", "--watch=200ms"}).watch == Duration(200ms));
+  const auto o = options({"status", "-w", "debian.iso", "-t", "nas"});
+  CHECK(o.watch == Duration(1s));
+  CHECK(o.words == std::vector<std::string>{"debian.iso"});
+}
+
+TEST_CASE("the environment: below the command line, above the defaults, only for options that the command has") {
+  const std::map<std::string, std::string> env = {
+      {"SWARM_TRACKER", "nas, backup:7000"}, {"SWARM_UP", "5M"}, {"SWARM_JSON", "1"}, {"SWARM_QUIET", "0"},
+      {"SWARM_WATCH", "nonsense"},           {"SWARM_DIR", ""}};
+  const auto o = options({"get", "x"}, env);
+  CHECK(o.trackers == std::vector<std::string>{"nas", "backup:7000"});
+  CHECK(o.rate_up_max == 5u << 20);
+  CHECK(o.json);
+  CHECK_FALSE(o.quiet);
+  CHECK(o.dir.empty());
+  CHECK(options({"get", "x", "-t", "here", "--up", "7M"}, env).trackers == std::vector<std::string>{"here"});
+  CHECK(options({"get", "x", "--up", "7M"}, env).rate_up_max == 7u << 20);
+  CHECK(complaint({"status"}, env) == "SWARM_WATCH: 'nonsense' is not a duration. Use e.g. 90, 90s, 15m, 2h, 200ms");
+}
+
+TEST_CASE("values that are not of their kind are named, with what would be one") {
+  CHECK(complaint({"get", "x", "--up", "10Q"}) == "--up: '10Q' is not a size. Use e.g. 500K, 10M, 10MB/s");
+  CHECK(complaint({"get", "x", "--wait", "soon"}) == "--wait: 'soon' is not a duration. Use e.g. 90, 90s, 15m, 2h, 200ms");
+  CHECK(complaint({"seed", "x", "--piece-size", "100000"}) ==
+        "--piece-size: '100000' is not a piece size. Use auto or a power of two from 16K to 16M");
+  CHECK(complaint({"seed", "x", "-p", "6889-6881"}) == "--port: '6889-6881' is not a port. Use e.g. 6881 or 6881-6889");
+  CHECK(complaint({"seed", "x", "-p", "70000"}) == "--port: '70000' is not a port. Use e.g. 6881 or 6881-6889");
+  CHECK(complaint({"get", "x", "--max-peers", "0"}) == "--max-peers: '0' is not a number above 0. Use e.g. 20");
+  CHECK(complaint({"get", "x", "--color", "blue"}) == "--color: 'blue' is not a choice. Use auto, always or never");
+  CHECK(complaint({"get", "x", "--up"}) == "--up needs a value. Use --up RATE");
+  CHECK(complaint({"get", "x", "--up", "\x1b[31m"}).find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("ports") {
+  const auto any = options({"get", "x"}).port;
+  CHECK((any.first == 6881 && any.last == 6889 && any.then_any));
+  const auto one = options({"get", "x", "-p", "7000"}).port;
+  CHECK((one.first == 7000 && one.last == 7000 && !one.then_any));
+  const auto range = options({"get", "x", "--port", "7000-7010"}).port;
+  CHECK((range.first == 7000 && range.last == 7010 && !range.then_any));
+}
+
+TEST_CASE("did you mean") {
+  CHECK(complaint({"gte", "x"}) == "no command 'gte'. Did you mean 'get'?");
+  CHECK(complaint({"get", "x", "--trakcer", "nas"}) == "no option '--trakcer'. Did you mean '--tracker'?");
+  CHECK(complaint({"--trakcer", "nas", "get", "x"}) == "no option '--trakcer'. Did you mean '--tracker'?");
+  CHECK(complaint({"get", "x", "--listen", ":1"}) ==
+        "'--listen' is no option of 'swarm get'. It belongs to 'swarm tracker'");
+  CHECK(complaint({"get", "x", "--frobnicate"}) == "no option '--frobnicate'. See 'swarm get --help'");
+  CHECK(complaint({"get", "x", "-Z"}) == "no option '-Z'. See 'swarm get --help'");
+  CHECK(complaint({"frobnicate"}) == "no command 'frobnicate'. See 'swarm --help'");
+  CHECK(complaint({"magnet:?xt=urn:btih:00"}) ==
+        "'magnet:?xt=urn:btih:00' is a magnet link. Did you mean 'swarm get 'magnet:?xt=urn:btih:00''?");
+}
+
+TEST_CASE("a file or folder in the place of a command") {
+  const auto folder = std::filesystem::temp_directory_path() / "swarm options test";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "movie.mkv") << "x";
+  const auto file = (folder / "movie.mkv").string();
+  CHECK(complaint({file}) == "'" + file + "' is a file. Did you mean 'swarm seed '" + file + "''?");
+  CHECK(complaint({folder.string()}) ==
+        "'" + folder.string() + "' is a folder. Did you mean 'swarm seed '" + folder.string() + "''?");
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("too few and too many words") {
+  CHECK(complaint({"get"}) == "'swarm get' needs WHAT.... See 'swarm get --help'");
+  CHECK(complaint({"seed", "-t", "nas"}) == "'swarm seed' needs PATH.... See 'swarm seed --help'");
+  CHECK(complaint({"status", "a", "b"}) == "'b' is one word too many for 'swarm status'. See 'swarm status --help'");
+  CHECK(complaint({"tracker", "nas"}) == "'nas' is one word too many for 'swarm tracker'. See 'swarm tracker --help'");
+}
+
+TEST_CASE("combinations that cannot be meant") {
+  CHECK(complaint({"get", "x", "--overwrite", "--rename"}).starts_with("--overwrite and --rename exclude each other"));
+  CHECK(complaint({"get", "x", "-o", "a", "-d", "b"}).starts_with("-o and -d exclude each other"));
+  CHECK(complaint({"get", "x", "y", "-o", "a"}).starts_with("-o a is one place for 2 downloads"));
+  CHECK(options({"get", "x", "y", "-o", "a/"}).output == "a/");
+  CHECK(complaint({"seed", "x", "y", "-n", "z"}).starts_with("--name is for one PATH, not for 2"));
+}
+
+TEST_CASE("swarm alone says how it is used, in five lines") {
+  const auto text = complaint({});
+  CHECK(text == usage_text());
+  CHECK(std::ranges::count(text, '\n') == 4);
+}
+
+TEST_CASE("--help and --version answer, whatever else is said") {
+  for (const CommandSpec& c : command_table()) {
+    const auto parsed = parse({std::string(c.name), "--help"}, environment());
+    REQUIRE(parsed);
+    CHECK(parsed->answer == help_text(c.command));
+  }
+  CHECK(parse({"--help"}, environment())->answer == help_text(Command::none));
+  CHECK(parse({"-h"}, environment())->answer == help_text(Command::none));
+  CHECK(parse({"--version"}, environment())->answer == "swarm " SWARM_VERSION "\n");
+  CHECK(parse({"get", "--version"}, environment())->answer == "swarm " SWARM_VERSION "\n");
+}
+
+TEST_CASE("--help of each command names each of its options once, in lines of at most 120 columns") {
+  for (const CommandSpec& c : command_table()) {
+    const auto text = help_text(c.command);
+    for (const OptionSpec& o : option_table()) {
+      const auto needle = "--" + std::string(o.name) + (o.argument.empty() ? "  " : o.implied.empty() ? " " : " [");
+      std::size_t count = 0;
+      for (auto at = text.find(needle); at != text.npos; at = text.find(needle, at + 1)) ++count;
+      CAPTURE(o.name);
+      CAPTURE(text);
+      const bool other_row = std::ranges::any_of(option_table(), [&](const OptionSpec& x) {
+        return &x != &o && x.name == o.name && (x.commands & only(c.command)) != 0;
+      });
+      CHECK(count == ((o.commands & only(c.command)) || other_row ? 1 : 0));
+    }
+    std::size_t longest = 0, begin = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (text[i] != '\n') continue;
+      longest = std::max(longest, i - begin);
+      begin = i + 1;
+    }
+    CHECK(longest <= 120);
+  }
+}
+
+TEST_CASE("the table: no name or letter twice in one command, each row complete") {
+  for (const CommandSpec& c : command_table()) {
+    std::set<std::string> names{"help", "version"}, letters{"h"};
+    for (const OptionSpec& o : option_table()) {
+      if ((o.commands & only(c.command)) == 0) continue;
+      CAPTURE(o.name);
+      CHECK(names.insert(std::string(o.name)).second);
+      if (o.letter) CHECK(letters.insert(std::string(1, o.letter)).second);
+      CHECK((o.put != nullptr));
+      CHECK_FALSE(o.help.empty());
+      CHECK_FALSE(o.kind.use.empty());
+    }
+  }
+}
+
+TEST_CASE("words as a shell reads them back") {
+  CHECK(shell_quoted({"swarm", "get", "a b", "it's", "", "x[1]", "é"}) == "swarm get 'a b' 'it'\\''s' '' 'x[1]' é");
+}
+
+TEST_CASE("the man page documents every option of the table, and none besides") {
+  const auto page = read(std::filesystem::path(SWARM_SOURCE_ROOT) / "man" / "swarm.1");
+  REQUIRE_FALSE(page.empty());
+  std::set<std::string> documented;  // "get -o output": from ".It Fl o , Fl -output Ar PATH" under ".Ss get"
+  std::string section;
+  std::size_t begin = 0;
+  while (begin < page.size()) {
+    const auto end = std::min(page.find('\n', begin), page.size());
+    const auto line = page.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.starts_with(".Sh ")) section = line.substr(4);
+    const auto at = line.find("Fl -");
+    if (!line.starts_with(".It Fl ") || at == line.npos) continue;
+    auto name = line.substr(at + 4);
+    name = name.substr(0, name.find(' '));
+    const auto letter = line.starts_with(".It Fl -") ? std::string() : line.substr(7, 1) + " ";
+    documented.insert(section + ": " + letter + name);
+  }
+  std::set<std::string> known{"COMMON OPTIONS: h help", "COMMON OPTIONS: version"};
+  const std::map<Commands, std::string> sections = {{of_tracker, "TRACKER"}, {of_seed, "SEED"}, {of_get, "GET"},
+                                                    {of_status, "STATUS"},   {of_seed | of_get, "SEED AND GET"}};
+  for (const OptionSpec& o : option_table()) {
+    const auto own = sections.find(o.commands);
+    known.insert((own == sections.end() ? std::string("COMMON OPTIONS") : own->second) + ": " +
+                 (o.letter ? std::string(1, o.letter) + " " : std::string()) + std::string(o.name));
+  }
+  for (const auto& name : known) CHECK_MESSAGE(documented.contains(name), "not in the man page: ", name);
+  for (const auto& name : documented) CHECK_MESSAGE(known.contains(name), "only in the man page: ", name);
+}
+
+TEST_CASE("each swarm line of the README is understood") {
+  const auto page = read(std::filesystem::path(SWARM_SOURCE_ROOT) / "README.md");
+  std::size_t lines = 0;
+  bool code = false;
+  std::size_t begin = 0;
+  while (begin < page.size()) {
+    const auto end = std::min(page.find('\n', begin), page.size());
+    auto line = page.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.starts_with("```")) code = !code;
+    if (const auto prompt = line.find("$ "); code && prompt != line.npos) line.erase(0, prompt + 2);
+    line.erase(0, line.find_first_not_of(' ') == line.npos ? line.size() : line.find_first_not_of(' '));
+    if (!code || !line.starts_with("swarm ")) continue;
+    std::vector<std::string> words;
+    for (std::size_t at = 6; at < line.size();) {
+      const auto stop = std::min(line.find(' ', at), line.size());
+      if (line[at] == '#') break;
+      if (stop > at) words.push_back(line.substr(at, stop - at));
+      at = stop + 1;
+    }
+    CAPTURE(line);
+    const auto parsed = parse(words, environment());
+    CHECK_MESSAGE(parsed.has_value(), (parsed ? "" : parsed.error().message));
+    ++lines;
+  }
+  CHECK(lines >= 4);
+  for (const auto* command : {"sh subprojects/setup.sh && meson compile -C build demo",
+                              "sh subprojects/setup.sh && meson test -C build"}) {
+    CHECK_MESSAGE(page.find("\n" + std::string(command) + "\n") != page.npos, "README has not: ", command);
+  }
+}
