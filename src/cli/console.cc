@@ -54,7 +54,7 @@ std::string with_bar(std::vector<Part> parts, std::size_t at, double fraction, c
 std::string eta_short(double seconds) {
   if (!(seconds >= 0) || !std::isfinite(seconds)) return "-";
   const auto s = static_cast<std::uint64_t>(std::ceil(seconds));
-  if (s < 60) return fmt::format("{}s", s);
+  if (s < 100) return fmt::format("{}s", s);
   if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
   if (s < 86'400) return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
   return fmt::format("{}d{}h", s / 86'400, s / 3600 % 24);

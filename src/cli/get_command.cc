@@ -38,7 +38,7 @@ class GetCommand {
         voice_(session.voice()),
         options_(session.options()),
         preparer_(session.loop(), session.workers(), seed_cache_folder(environment)),
-        news_(session) {}
+        news_(session, options_.words.size() > 1) {}
 
   int run();
 
@@ -136,16 +136,6 @@ void GetCommand::on_torrent(At item, Result<FoundTorrent> found) {
   item->name = disk::safe_element(item->info->name);
   item->target = target_path(options_, item->name);
 
-  const bool all_silent = std::ranges::all_of(item->trackers, [](const FoundTracker& t) {
-    return t.kind == FoundTracker::Kind::silent;
-  });
-  if (all_silent && item->info->trackers.empty() && options_.peers.empty()) {
-    failed(*item, item->trackers.empty() ? no_tracker_error(options_.again) : item->trackers.front().error);
-    return next();
-  }
-  if (all_silent && !item->trackers.empty()) {
-    voice_.warn(fmt::format("warning: {}", error_text(item->trackers.front().error)));
-  }
   if (session_.driver().client().find(item->info->info_hash)) {
     failed(*item, {Exit::usage, "twice", fmt::format("{} is being fetched already", printable(item->what)), {}});
     return next();
@@ -155,6 +145,11 @@ void GetCommand::on_torrent(At item, Result<FoundTorrent> found) {
 
 /// A file under its own name is whole, or somebody else's.
 void GetCommand::look_at_target(At item) {
+  const auto same = [&](const Item& i) { return &i != &*item && i.moving && i.target == item->target; };
+  if (std::ranges::any_of(items_, same)) {
+    return on_target(item, fail(Exit::disk, "exists", fmt::format("{} is what another download here is saved as", printable(item->target)),
+                                "Use --rename, or fetch it into another folder"));
+  }
   std::error_code none;
   if (!std::filesystem::exists(std::filesystem::symlink_status(item->target, none))) return add(item);
   preparer_.compare(item->info, item->target, uv::Workers::threads(),
@@ -167,17 +162,28 @@ void GetCommand::on_target(At item, Result<Prepared> there) {
     already_whole(*item, *there);
     return next();
   }
-  if (options_.overwrite) return add(item);
+  if (options_.overwrite && there) return add(item);
   if (options_.rename && item->renamed < renames_max) {
     item->target = numbered_path(target_path(options_, item->name), ++item->renamed, item->info->folder);
     return look_at_target(item);
   }
-  failed(*item, {Exit::disk, "exists", fmt::format("{} exists and is different", printable(item->target)),
-                 "Use --overwrite, --rename or -o"});
+  failed(*item, there ? Error{Exit::disk, "exists", fmt::format("{} exists and is different", printable(item->target)),
+                              "Use --overwrite, --rename or -o"}
+                      : there.error());
   next();
 }
 
 void GetCommand::add(At item) {
+  const bool all_silent = std::ranges::all_of(item->trackers, [](const FoundTracker& t) {
+    return t.kind == FoundTracker::Kind::silent;
+  });
+  if (all_silent && item->info->trackers.empty() && options_.peers.empty()) {
+    failed(*item, item->trackers.empty() ? no_tracker_error(options_.again) : item->trackers.front().error);
+    return next();
+  }
+  if (all_silent && !item->trackers.empty()) {
+    voice_.warn(fmt::format("warning: {}", error_text(item->trackers.front().error)));
+  }
   if (const auto made = make_parent(item->target); !made) {
     failed(*item, made.error());
     return next();
@@ -244,7 +250,7 @@ void GetCommand::whole(Item& item) {
 
 void GetCommand::failed(Item& item, Error error) {
   item.moving = false;
-  if (error.code == "disk_full") error.hint = "Nothing is lost: make room, and the same command resumes";
+  if (error.code == "disk_full") error.hint = "nothing lost, the same command resumes";
   voice_.error(error, label(item));
   if (code_ == 0) code_ = static_cast<int>(error.exit);
 }
@@ -271,9 +277,8 @@ void GetCommand::on_notice(const core::Notice& notice) {
 
 /// --wait: progress is payload that came or pieces that were checked; the time that checking and syncing take counts as such.
 void GetCommand::on_second() {
-  const auto wait = options_.wait ? options_.wait
-                    : voice_.terminal().err ? std::nullopt
-                                            : std::optional<Duration>(wait_off_a_terminal);
+  const bool for_ever = !options_.wait && voice_.terminal().err;
+  const auto wait = options_.wait.value_or(wait_off_a_terminal);
   for (auto& item : items_) {
     if (!item.moving) continue;
     const auto now = view(item);
@@ -283,7 +288,7 @@ void GetCommand::on_second() {
       item.last_progress = session_.now();
     }
     const auto waited = session_.now() - item.last_progress;
-    if (!wait || waited < *wait) continue;
+    if (for_ever || waited < wait) continue;
     failed(item, no_peers_error(now, seconds(waited)));
     session_.driver().remove(item.id);
   }

@@ -84,7 +84,7 @@ std::string sizes_text(std::uint64_t done, std::uint64_t total) {
   const auto unit = std::ranges::find(units, std::string_view(whole).substr(space + 1));
   if (unit == std::end(units)) return whole;
   const auto power = static_cast<int>(unit - std::begin(units));
-  const auto part = std::ldexp(static_cast<double>(done), -10 * power);
+  const auto part = std::floor(std::ldexp(static_cast<double>(done), -10 * power) * 10) / 10;
   return power == 0 ? fmt::format("{}/{}", done, whole) : fmt::format("{:.1f}/{}", part, whole);
 }
 

@@ -20,7 +20,7 @@ void News::on(const core::PieceChecked& n) {
   const auto at = torrents_.find(n.torrent);
   if (at == torrents_.end()) return;
   const auto& info = *at->second.info;
-  const PieceCheck check{{}, several() ? at->second.name : std::string(), number(n.piece), 1, n.ok, n.on_disk, n.from};
+  const PieceCheck check{{}, at->second.name, number(n.piece), 1, n.ok, n.on_disk, n.from, !several_};
   session_.on_piece(check, n.ok ? std::string() : to_hex(info.pieces[number(n.piece)]), info.piece_size(n.piece));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 
 #include "cli/session.hh"
@@ -12,13 +13,13 @@ namespace swarm::cli {
 
 class News {
  public:
-  explicit News(Session& session) : session_(session) {}
+  /// `several`: each line says which torrent it is about.
+  News(Session& session, bool several) : session_(session), several_(several) {}
 
-  /// A torrent whose notices are told; `name` is said with each when there are several.
+  /// A torrent whose notices are told.
   void add(TorrentId torrent, std::string name, std::shared_ptr<const wire::Metainfo> info);
   /// Tells piece checks, bans, trackers' errors and peers that went. Finished and Failed are the command's own.
   void on_notice(const core::Notice& notice);
-  bool several() const { return torrents_.size() > 1; }
 
  private:
   struct Torrent {
@@ -33,6 +34,7 @@ class News {
   void on(const core::Failed&) {}
 
   Session& session_;
+  bool several_;
   std::map<TorrentId, Torrent> torrents_;
   std::map<std::string, std::string> said_;  ///< by tracker: what it said last, so that a lasting error is told once
 };

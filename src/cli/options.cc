@@ -203,6 +203,9 @@ Result<void> put_values(Options& options, const OptionSpec& row, const Parser& p
 
 /// Combinations that cannot be meant.
 Result<void> judge(const Options& o) {
+  if (std::ranges::any_of(o.words, &std::string::empty)) {
+    return usage(fmt::format("'swarm {}': a word is empty", name_of(o.command)), "Is a variable of the shell not set?");
+  }
   if (o.overwrite && o.rename) return usage("--overwrite and --rename exclude each other", "Give one of them");
   if (!o.output.empty() && !o.dir.empty()) return usage("-o and -d exclude each other", "Give the whole path to -o");
   if (o.command == Command::get && o.words.size() > 1 && !o.output.empty() && !o.output.ends_with('/') &&

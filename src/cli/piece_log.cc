@@ -34,7 +34,7 @@ void PieceLog::add(PieceCheck check) {
     at_once_.push_back(std::move(check));
     return;
   }
-  Key key{std::move(check.node), std::move(check.name)};
+  Key key{std::move(check.node), check.alone ? std::string() : std::move(check.name)};
   auto [at, is_new] = waiting_.try_emplace(key);
   if (is_new) order_.push_back(std::move(key));
   join(at->second, check.first, check.first + check.count - 1);
@@ -90,7 +90,8 @@ std::string PieceLog::joined_line(const Key& key, const Runs& runs, std::string_
   if (runs.count > 1) back += fmt::format(" ({}{})", runs.count, runs.on_disk == runs.count ? ", on disk" : "");
   if (runs.count == 1 && runs.on_disk == 1) back += " (on disk)";
   // As many runs as the width takes; the count says how many there were.
-  const std::size_t room = look.width > 40 ? look.width - std::min(look.width - 20, 8 + key.first.size() + key.second.size() + 20 + back.size()) : 20;
+  const auto taken = columns(clock) + columns(key.first) + columns(key.second) + back.size() + 18;
+  const std::size_t room = look.width > taken + 20 ? look.width - taken : 20;
   std::string list;
   for (const auto& [first, last] : runs.runs) {
     const auto text = run_text(first, last);
@@ -105,7 +106,7 @@ std::string PieceLog::joined_line(const Key& key, const Runs& runs, std::string_
 }
 
 std::string piece_line(const PieceCheck& check, std::string_view clock, const Look& look) {
-  auto line = heading(clock, check.node, check.name, look);
+  auto line = heading(clock, check.node, check.alone ? std::string() : check.name, look);
   line += fmt::format("  {} {}", check.count == 1 ? "piece" : "pieces",
                       run_text(check.first, check.first + check.count - 1));
   if (check.ok) {

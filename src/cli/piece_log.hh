@@ -26,11 +26,12 @@ namespace swarm::cli {
 /// The result of hashing consecutive pieces.
 struct PieceCheck {
   std::string node;  ///< at a tracker: whose check; else empty
-  std::string name;  ///< of the torrent; empty where there is only one
+  std::string name;  ///< of the torrent
   std::uint32_t first = 0, count = 1;
   bool ok = true;
   bool on_disk = false;        ///< found there at a resume, not received now
   std::vector<Endpoint> from;  ///< when not ok
+  bool alone = false;          ///< there is only this torrent: its name goes without saying
 };
 
 class PieceLog {

@@ -119,7 +119,7 @@ std::string start_json(const StartReport& s, std::string_view time) {
 
 std::string piece_json(const PieceCheck& check, const std::string& want, std::uint64_t bytes) {
   Line line("piece");
-  line.text_if("name", check.name).number("index", check.first);
+  line.text_if("name", check.alone ? std::string() : check.name).number("index", check.first);
   if (check.count > 1) line.number("count", check.count);
   line.truth("ok", check.ok);
   if (!check.ok) line.text_if("want", want);

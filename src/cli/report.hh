@@ -25,7 +25,7 @@ struct StartReport {
 };
 std::string start_json(const StartReport& s, std::string_view time);
 
-/// `name`: which torrent, where there are several; else empty. `want` is the digest that the torrent names.
+/// `want` is the digest that the torrent names.
 std::string piece_json(const PieceCheck& check, const std::string& want, std::uint64_t bytes);
 std::string progress_json(const Transfer& t, bool name_it);
 std::string preparing_json(const Preparing& p);

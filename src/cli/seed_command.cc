@@ -20,6 +20,7 @@
 #include "cli/report.hh"
 #include "cli/session.hh"
 #include "cli/torrent_finder.hh"
+#include "disk/sources.hh"
 
 namespace swarm::cli {
 
@@ -32,7 +33,7 @@ class SeedCommand {
         voice_(session.voice()),
         options_(session.options()),
         preparer_(session.loop(), session.workers(), seed_cache_folder(environment)),
-        news_(session) {}
+        news_(session, options_.words.size() > 1) {}
 
   int run();
 
@@ -46,6 +47,7 @@ class SeedCommand {
   };
 
   void on_trackers(Result<std::vector<FoundTracker>> found);
+  void no_tracker();
   void next();
   void prepare(const std::string& path);
   void on_prepared(const std::string& path, Result<Prepared> prepared);
@@ -96,12 +98,29 @@ void SeedCommand::on_trackers(Result<std::vector<FoundTracker>> found) {
   if (!found) return stop(found.error());
   trackers_ = std::move(*found);
   const auto is_silent = [](const FoundTracker& t) { return t.kind == FoundTracker::Kind::silent; };
-  if (trackers_.empty() && options_.peers.empty() && options_.torrent.empty()) return stop(no_tracker_error(options_.again));
+  if (trackers_.empty() && options_.peers.empty() && options_.torrent.empty()) return no_tracker();
   if (!trackers_.empty() && std::ranges::all_of(trackers_, is_silent)) return stop(trackers_.front().error);
   for (const auto& t : trackers_) {
     if (is_silent(t)) voice_.warn(fmt::format("warning: {}", error_text(t.error)));
   }
   next();
+}
+
+/// Nobody to tell of it. But when the paths are wrong too, that is what the person wants to hear first.
+void SeedCommand::no_tracker() {
+  session_.workers().run(
+      [paths = options_.words]() -> Result<void> {
+        for (const auto& path : paths) {
+          if (const auto source = disk::scan(path); !source) return tl::unexpected(source.error());
+        }
+        return {};
+      },
+      [this](const Result<void>& scanned) {
+        if (session_.ending()) return;
+        const auto error = scanned ? no_tracker_error(options_.again) : scanned.error();
+        voice_.error(error);
+        session_.end(static_cast<int>(error.exit));
+      });
 }
 
 /// The next PATH, or the end of the list.
@@ -168,7 +187,7 @@ void SeedCommand::on_prepared(const std::string& path, Result<Prepared> prepared
     voice_.event(start_json({info.name, info.info_hash, info.bytes_total, info.piece_count(), info.piece_count(), {},
                              magnet_link(info, info.trackers), 0},
                             voice_.time()));
-    voice_.event(done_json({info.name, true, {}}, path, prepared->seconds, false));
+    voice_.event(done_json({info.name, true, {}}, path, prepared->seconds, options_.words.size() > 1));
     return next();
   }
   if (session_.driver().client().find(info.info_hash)) {
@@ -318,7 +337,7 @@ void SeedCommand::finish(int code) {
     if (t.failed) continue;
     const auto now = view(t);
     const auto seconds = swarm::seconds(session_.now() - began_);
-    voice_.event(done_json(now, t.path, seconds, torrents_.size() > 1));
+    voice_.event(done_json(now, t.path, seconds, options_.words.size() > 1));
     voice_.advise(fmt::format("stopped sharing {}  {} sent", printable(t.name), size_text(now.stats.bytes_up)));
   }
   session_.end(code);

@@ -112,7 +112,11 @@ void Session::on_signal(int number) {
 
 void Session::on_piece(const PieceCheck& check, const std::string& want, std::uint64_t bytes) {
   voice_.piece(check, want, bytes);
-  if (!piece_flush_.running() && voice_.flush_pieces(loop_.now())) piece_flush_.start(piece_line_every);
+  if (!check.ok) {
+    voice_.flush_pieces(loop_.now());
+  } else if (!piece_flush_.running()) {  // a little later, so that what comes together is told together
+    piece_flush_.start(piece_line_every);
+  }
 }
 
 void Session::redraw() {
@@ -134,7 +138,7 @@ void Session::on_second() {
   std::string events;
   for (const auto& t : now.transfers) {
     const bool moving = t.seed || t.stats.phase == core::Phase::downloading || t.stats.phase == core::Phase::checking;
-    if (moving) events += (events.empty() ? "" : "\n") + progress_json(t, now.transfers.size() > 1);
+    if (moving) events += (events.empty() ? "" : "\n") + progress_json(t, options_.words.size() > 1);
   }
   if (now.preparing) events += (events.empty() ? "" : "\n") + preparing_json(*now.preparing);
   if (events.empty() || (events == last_progress_ && seconds_ % plain_every_s != 0)) return;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 
 #include "base/text.hh"
@@ -23,6 +24,13 @@ namespace {
 
 constexpr Duration frame_every = 1s;
 constexpr Duration piece_line_every = 100ms;
+
+/// One above the port that "port 6969 is in use" names.
+unsigned another_port(const std::string& message) {
+  const auto digit = message.find_first_of("0123456789");
+  const auto port = digit == message.npos ? 0 : std::strtoul(message.c_str() + digit, nullptr, 10);
+  return port > 0 && port < 65'535 ? static_cast<unsigned>(port) + 1 : 6970;
+}
 
 class TrackerCommand {
  public:
@@ -62,7 +70,7 @@ int TrackerCommand::run() {
   const auto listening = host_.start();
   if (!listening) {
     Error error = listening.error();
-    if (error.code == "port_in_use") error.hint = "Use --listen :6970";
+    if (error.code == "port_in_use") error.hint = fmt::format("Use --listen :{}", another_port(error.message));
     voice_.error(error);
     return static_cast<int>(error.exit);
   }
@@ -101,8 +109,15 @@ void TrackerCommand::on_notice(const core::TrackerNotice& notice) {
   if (const auto* checked = std::get_if<core::NodeChecked>(&notice)) {
     if (voice_.wants_piece_events(checked->pieces.ok)) voice_.event(event_json(notice, voice_.time()));
     voice_.piece_logged(check_of(*checked));
-    if (!piece_flush_.running() && voice_.flush_pieces(loop_.now())) piece_flush_.start(piece_line_every);
+    if (!checked->pieces.ok) {
+      voice_.flush_pieces(loop_.now());
+    } else if (!piece_flush_.running()) {  // a little later, so that what one heartbeat tells stands in one line
+      piece_flush_.start(piece_line_every);
+    }
     return;
+  }
+  if (std::holds_alternative<core::NodeCompleted>(notice) || std::holds_alternative<core::NodeLeft>(notice)) {
+    voice_.flush_all_pieces();  // a node's last pieces stand above its end
   }
   voice_.event(event_json(notice, voice_.time()));
   voice_.advise(voice_.terminal().err ? event_line(notice, voice_.clock(), voice_.look())

@@ -40,7 +40,7 @@ FoundTracker judge(TrackerAddress address, const Result<wire::HttpResponse>& rep
   }
   found.kind = FoundTracker::Kind::plain;
   found.error = {Exit::unreachable, "plain_tracker",
-                 fmt::format("{} is a plain BitTorrent tracker without a catalogue; give a .torrent", found.address.base),
+                 fmt::format("{} is a plain BitTorrent tracker without a catalogue; give a magnet link or .torrent", found.address.base),
                  {}};
   return found;
 }

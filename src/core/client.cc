@@ -306,7 +306,7 @@ void Client::Parts::hear(Connection& c, const Received& in, Instant now) {
 bool Client::Parts::on_event(Connection& c, Session::Event& event, const Received& in, Instant now) {
   Peer& peer = *c.peer;
   if (auto* fragment = std::get_if<Session::Payload>(&event)) return c.torrent->on_payload(peer, *fragment, in, now), true;
-  if (auto* message = std::get_if<wire::PeerMessage>(&event)) return c.torrent->on_message(peer, *message, now), true;
+  if (auto* message = std::get_if<wire::PeerMessage>(&event)) return c.torrent->on_message(peer, *message), true;
   if (auto* opened = std::get_if<Session::Opened>(&event)) return open(c, opened->handshake, now), true;
   if (auto* named = std::get_if<Session::Named>(&event)) return c.torrent->on_named(peer, named->peer_id, now), true;
   if (auto* fault = std::get_if<PeerFault>(&event)) return context.close(peer, *fault), false;
@@ -320,6 +320,7 @@ void Client::Parts::open(Connection& c, const wire::Handshake& handshake, Instan
     std::erase(unnamed, c.peer->conn);
     c.torrent = torrent(it->second);
     c.torrent->attach(*c.peer);
+    wake_stale = true;  // a torrent with peers ticks
   }
   c.torrent->on_opened(*c.peer, handshake, now);
 }
@@ -436,7 +437,7 @@ std::optional<Instant> Client::Parts::earliest() const {
       earlier(it->second.peer->since + unnamed_timeout + 1ms);
   if (context.up_waiting) earlier(context.up.ready_at(last_now).value_or(last_now));
   if (context.down_waiting) earlier(context.down.ready_at(last_now).value_or(last_now));
-  if (stopping) earlier(stop_by);
+  if (stopping && last_now < stop_by) earlier(stop_by);
   return at;
 }
 

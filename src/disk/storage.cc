@@ -53,6 +53,7 @@ struct Storage::State {
         extents(info->files),
         tree(*info, std::move(target), options),
         open_files(options.open_files_max),
+        written(info->files.size(), false),
         unsynced(info->files.size(), false) {}
 
   const std::shared_ptr<const wire::Metainfo> info;
@@ -62,6 +63,7 @@ struct Storage::State {
   std::mutex mutex;  ///< guards what follows; never held while data moves
   Tree tree;
   OpenFiles open_files;
+  std::vector<bool> written;             ///< by file: by this process
   std::vector<bool> unsynced;            ///< by file: written since the last sync
   std::vector<FileIndex> unsynced_list;  ///< the same as a list
   bool unsynced_closed = false;          ///< one of them was closed before it was synced
@@ -174,6 +176,7 @@ struct Storage::State {
   void mark_unsynced(FileIndex file) {
     const std::lock_guard lock(mutex);
     if (unsynced[number(file)]) return;
+    written[number(file)] = true;
     unsynced[number(file)] = true;
     unsynced_list.push_back(file);
   }
@@ -190,6 +193,13 @@ struct Storage::State {
     if (!sync_error) sync_error = std::move(error);
     return tl::unexpected(*sync_error);
   }
+  tl::unexpected<Error> stick_sync_of(FileIndex file, int error) {
+    const std::lock_guard lock(mutex);
+    // A file system that allocates late finds out late that there is no room.
+    const bool no_room = error == ENOSPC || error == EDQUOT;
+    if (!sync_error) sync_error = no_room ? full() : system_error("sync", tree.shown(file), error);
+    return tl::unexpected(*sync_error);
+  }
 
   Result<void> sync_file_system() {
     int folder = -1;
@@ -203,6 +213,7 @@ struct Storage::State {
 
   Result<void> sync_written();
   Result<void> complete_file(FileIndex file);
+  bool is_still_there(FileIndex file);
   Result<void> check_lengths();
 };
 
@@ -317,7 +328,7 @@ Result<void> Storage::State::sync_written() {
     auto open = to_read(file);
     if (!open) return stick(std::move(open.error()));
     const int error = *open ? sync_file(**open) : ENOENT;
-    if (error != 0) return stick(system_error("sync", shown(file), error));
+    if (error != 0) return stick_sync_of(file, error);
   }
   const std::lock_guard lock(mutex);
   if (const int error = files.empty() ? 0 : tree.sync_folders()) {
@@ -363,6 +374,11 @@ Result<std::string> Storage::finish() {
 
 /// Makes one file of the .part what it shall be when it has its name: there, as long as it should be, with its mode, durable.
 Result<void> Storage::State::complete_file(FileIndex file) {
+  if (!is_still_there(file)) {
+    return fail(Exit::integrity, "changed",
+                fmt::format("{} was removed or replaced during the download", printable(shown(file))),
+                "the same command fetches again what is missing");
+  }
   auto open = to_write(file);
   if (!open) return tl::unexpected(std::move(open.error()));
   const int fd = (*open)->fd.get();
@@ -378,8 +394,21 @@ Result<void> Storage::State::complete_file(FileIndex file) {
     if (::fchmod(fd, (st.st_mode | (st.st_mode & 0444) >> 2) & 07777) == 0) error = ::fsync(fd) == 0 ? 0 : errno;
   }
   if (error == 0) error = sync_file(**open);
-  if (error != 0) return stick(system_error("sync", shown(file), error));
+  if (error != 0) return stick_sync_of(file, error);
   return {};
+}
+
+/// Is the name still that of the file which was written, as far as that can be told? What was verified must be what gets the
+/// final name.
+bool Storage::State::is_still_there(FileIndex file) {
+  const std::lock_guard lock(mutex);
+  if (!written[number(file)]) return true;
+  const Descriptor named = tree.open(file, O_PATH);
+  struct stat by_name {}, by_descriptor {};
+  if (!named || ::fstat(named.get(), &by_name) != 0) return false;
+  const auto held = open_files.find(file);
+  if (!held || ::fstat(held->fd.get(), &by_descriptor) != 0) return true;
+  return by_name.st_ino == by_descriptor.st_ino && by_name.st_dev == by_descriptor.st_dev;
 }
 
 /// A finished download that is found again: its digests do not tell whether a file is longer than it should be.

@@ -379,42 +379,56 @@ void Driver::exchange(core::Exchange& exchange) {
   const auto address = url ? IpAddress::from(url->host) : std::nullopt;
   const auto found = address ? trackers_.find({*address, url->port}) : trackers_.end();
   later(world_.now() + exchange_timeout, [id](Driver& d) { d.give_up(id); });
-  if (found == trackers_.end() || !host_.linked) return;
+  if (found == trackers_.end()) return;
   asked.tracker = found->second;
-  later(world_.now() + network_.delay(host_, asked.tracker->host()), [id](Driver& d) { d.ask(id); });
+  travel(id, &Driver::ask);
 }
 
-/// The request reaches the tracker's host.
+/// One way between this host and the tracker's; while that is cut it is tried again after 1, 2, 4 … s, as TCP does.
+void Driver::travel(std::uint32_t id, void (Driver::*arrive)(std::uint32_t), Duration again) {
+  const auto found = asked_.find(id);
+  if (found == asked_.end()) return;
+  const Host& there = found->second.tracker->host();
+  if (host_.linked && there.reaches()) {
+    later(world_.now() + network_.delay(host_, there), [id, arrive](Driver& d) { (d.*arrive)(id); });
+  } else {
+    later(world_.now() + again, [id, arrive, again](Driver& d) { d.travel(id, arrive, 2 * again); });
+  }
+}
+
+/// The request has reached the tracker's host.
 void Driver::ask(std::uint32_t id) {
   const auto found = asked_.find(id);
   if (found == asked_.end()) return;
   Asked& asked = found->second;
   Tracker& tracker = *asked.tracker;
-  if (!tracker.host().reaches()) return;
   if (tracker.running()) {
     asked.reply = tracker.on_request(asked.request, {host_.address, static_cast<std::uint16_t>(50'000 + id % 10'000)});
   } else {
     asked.reply = fail(Exit::unreachable, "refused", tracker.url() + ": connection refused");
   }
   asked.incarnation = tracker.incarnation();
-  later(world_.now() + network_.delay(host_, tracker.host()), [id](Driver& d) {
-    const auto back = d.asked_.find(id);
-    if (back == d.asked_.end() || !d.host_.linked) return;
-    if (back->second.incarnation != back->second.tracker->incarnation()) {
-      back->second.reply = fail(Exit::unreachable, "reset", back->second.tracker->url() + ": connection reset");
-    }
-    d.answer(id);
-  });
+  travel(id, &Driver::answer);
+}
+
+void Driver::answer(std::uint32_t id) {
+  const auto found = asked_.find(id);
+  if (found == asked_.end()) return;
+  Asked& asked = found->second;
+  if (asked.incarnation != asked.tracker->incarnation()) {  // it ended before all of the answer had left
+    asked.reply = fail(Exit::unreachable, "reset", asked.tracker->url() + ": connection reset");
+  }
+  reply(id);
 }
 
 void Driver::give_up(std::uint32_t id) {
   const auto found = asked_.find(id);
   if (found == asked_.end()) return;
   found->second.reply = fail(Exit::unreachable, "timed_out", "no answer in 15 s");
-  answer(id);
+  reply(id);
 }
 
-void Driver::answer(std::uint32_t id) {
+void Driver::reply(std::uint32_t id) {
   const auto found = asked_.find(id);
   const auto reply = std::move(found->second.reply);
   asked_.erase(found);

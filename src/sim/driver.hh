@@ -123,9 +123,11 @@ class Driver final : public Process {
   void set_reading(bool reading);
   void on_saved(TorrentId id, bool synced);
   void on_named(TorrentId id);
+  void travel(std::uint32_t id, void (Driver::*arrive)(std::uint32_t), Duration again = 1s);
   void ask(std::uint32_t id);
   void answer(std::uint32_t id);
   void give_up(std::uint32_t id);
+  void reply(std::uint32_t id);
   void on_wake(Instant at);
   Torrent& torrent(TorrentId id) { return torrents_[number(id)]; }
 

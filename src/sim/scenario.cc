@@ -80,7 +80,7 @@ void Scenario::make_content() {
 
 void Scenario::start(std::uint32_t i) {
   Node& node = nodes_[i];
-  if (node.driver || !node.host->powered) return;
+  if (node.driver || !node.host->powered || node.leaves) return;
   const bool stranger = i >= first_liar() - plan_.strangers && !is_liar(i) && !is_seed(i);
   Driver::Options options;
   options.random_seed = world_.random().next();
@@ -100,6 +100,8 @@ void Scenario::start(std::uint32_t i) {
   c.agent = "swarm/0.1.0";
   c.port = port;
   c.addresses = {node.host->address};
+  c.rate_up_max = plan_.limit_up;
+  c.rate_down_max = plan_.limit_down;
 
   core::AddTorrent add;
   add.info = content_.info;
@@ -135,29 +137,37 @@ void Scenario::crash(std::uint32_t i, Duration when, Duration down_for) {
   });
 }
 
-void Scenario::stop(std::uint32_t i, Duration when, Duration down_for) {
+void Scenario::stop(std::uint32_t i, Duration when, std::optional<Duration> down_for) {
   at(when, [this, i, down_for] {
-    Node& node = nodes_[i];
-    if (!node.driver) return;
-    node.driver->stop();
-    const auto life = node.ledger.lives;
-    // The process looks now and then whether all is said, as the real one does after each input.
-    const auto wait = std::make_shared<std::function<void()>>();
-    const auto began = world_.now();
-    *wait = [this, i, down_for, life, began, again = std::weak_ptr(wait)] {
-      Node& n = nodes_[i];
-      if (!n.driver || n.ledger.lives != life) return;
-      if (!n.driver->client().stopped()) {
-        if (world_.now() - began > 5s) checks_.fail(Rule::contract, n.host->index, "a clean stop takes more than 5 s");
-        if (world_.now() - began <= 5s) return at(world_.now().time_since_epoch() + 10ms, [again = again.lock()] { (*again)(); });
-      }
-      end(i);
-      network_.crash(*n.host);
-      n.disk.on_crash(world_.random(), world_.now());
-      at(world_.now().time_since_epoch() + down_for, [this, i] { start(i); });
-    };
-    (*wait)();
+    if (!nodes_[i].driver) return;
+    nodes_[i].driver->stop();
+    end_cleanly(i, down_for, world_.now());
   });
+}
+
+/// The process ends once everything is said and saved; here that is looked at now and then.
+void Scenario::end_cleanly(std::uint32_t i, std::optional<Duration> down_for, Instant asked) {
+  Node& node = nodes_[i];
+  if (!node.driver->client().stopped()) {
+    if (world_.now() - asked <= 5s) {
+      at(world_.now().time_since_epoch() + 10ms, [this, i, down_for, asked, life = node.ledger.lives] {
+        if (nodes_[i].driver && nodes_[i].ledger.lives == life) end_cleanly(i, down_for, asked);
+      });
+      return;
+    }
+    checks_.fail(Rule::contract, node.host->index, "a clean stop takes more than 5 s");
+  }
+  end(i);
+  network_.crash(*node.host);
+  node.disk.on_crash(world_.random(), world_.now());
+  if (down_for) at(world_.now().time_since_epoch() + *down_for, [this, i] { start(i); });
+}
+
+/// Who is whole and came for no more leaves.
+void Scenario::see_off() {
+  for (std::uint32_t i = first_downloader(); i < first_liar(); ++i) {
+    if (nodes_[i].ledger.whole_at && !std::exchange(nodes_[i].leaves, true)) stop(i, world_.now().time_since_epoch());
+  }
 }
 
 void Scenario::cut_power(std::uint32_t i, Duration when, Duration down_for) {
@@ -216,6 +226,7 @@ Report Scenario::run() {
   while (!all_whole() && world_.now() < end) {
     // In steps of a virtual millisecond: the end is noticed soon, and it is the same end whatever is looked at meanwhile.
     world_.run_until(world_.now() + 1ms);
+    if (plan_.leave_when_whole) see_off();
     if (world_.stuck()) {
       checks_.fail(Rule::contract, 0, "time stands still: something goes round in a circle");
       break;

@@ -40,6 +40,8 @@ struct Plan {
     peers,      ///< no tracker: each node is told of all others
   } discovery = Discovery::tracker;
   Duration join_within{};              ///< downloaders start at random moments up to this one
+  bool leave_when_whole = false;       ///< as `get` does
+  std::uint64_t limit_up = 0, limit_down = 0;  ///< --up and --down of all nodes, bytes/s; 0: unlimited
   Disk::Options disk;
   Network::Options network;
   Canary canary = Canary::none;
@@ -71,7 +73,8 @@ class Scenario {
 
   // Faults, at a moment of virtual time.
   void crash(std::uint32_t node, Duration at, Duration down_for);      ///< SIGKILL, and the same command again
-  void stop(std::uint32_t node, Duration at, Duration down_for);       ///< a clean stop, and the same command again
+  /// A clean stop, and the same command again; or for good.
+  void stop(std::uint32_t node, Duration at, std::optional<Duration> down_for = std::nullopt);
   void cut_power(std::uint32_t node, Duration at, Duration down_for);
   void unplug(std::uint32_t node, Duration at, Duration down_for);     ///< its link
   void crash_tracker(Duration at, Duration down_for);
@@ -84,6 +87,7 @@ class Scenario {
   Report run_until(Duration end);  ///< goes on from where it stands
   Report report();
 
+  const Plan& plan() const { return plan_; }
   World& world() { return world_; }
   Checks& checks() { return checks_; }
   const Content& content() const { return content_; }
@@ -92,6 +96,7 @@ class Scenario {
   Disk& disk(std::uint32_t node) { return nodes_[node].disk; }
   const Ledger& ledger(std::uint32_t node) const { return nodes_[node].ledger; }
   Endpoint endpoint(std::uint32_t node) const { return {nodes_[node].host->address, port}; }
+  std::uint32_t nodes() const { return static_cast<std::uint32_t>(nodes_.size()); }
   std::uint32_t first_downloader() const { return plan_.seeds; }
   std::uint32_t first_liar() const { return plan_.seeds + plan_.downloaders; }
 
@@ -104,6 +109,7 @@ class Scenario {
     Ledger ledger;
     std::unique_ptr<Driver> driver;
     Duration begins{};
+    bool leaves = false;  ///< it has what it came for
   };
   bool is_seed(std::uint32_t node) const { return node < plan_.seeds; }
   bool is_liar(std::uint32_t node) const { return node >= first_liar(); }
@@ -111,6 +117,8 @@ class Scenario {
   void make_content();
   void start(std::uint32_t node);
   void end(std::uint32_t node);
+  void end_cleanly(std::uint32_t node, std::optional<Duration> down_for, Instant asked);
+  void see_off();
   void audit();
 
   Plan plan_;

@@ -84,6 +84,7 @@ struct Driver::Parts {
   std::vector<Torrent> torrents;      ///< by TorrentId
   std::deque<TorrentId> busy;         ///< those with busy set
   std::vector<TorrentId> full;        ///< whose PieceQueue is full and not yet half empty
+  std::size_t next_watched = 0;       ///< whose files are looked at next
   std::size_t piece_jobs = 0;         ///< under way; at most twice the pool's threads
   std::deque<ConnId> can_send;        ///< pull() is due; drained in every turn
   std::deque<core::Notice> notices;   ///< drained in every turn
@@ -164,6 +165,7 @@ TorrentFiles::Events Driver::Parts::files_events(TorrentId id) {
       .on_saved = [this, id] { client->on_saved(id, now()); },
       .on_finished = [this, id] { client->on_finished(id, now()); },
       .on_job_done = [this, id] { on_job_done(id); },
+      .on_looked = [this] { watch_files(); },
       .turn = [this] { turn(); },
   };
 }
@@ -204,8 +206,13 @@ void Driver::Parts::on_time() {
   turn();
 }
 
+/// One torrent after the other, so that a thousand of them do not keep the workers from everything else.
 void Driver::Parts::watch_files() {
-  for (Torrent& torrent : torrents) torrent.files->look_for_changes();
+  while (!stopped && next_watched < torrents.size()) {
+    if (torrents[next_watched++].files->look_for_changes()) return;
+  }
+  next_watched = 0;
+  if (!stopped) watch_timer.start(options.changed_every);
 }
 
 // ── a turn ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -340,8 +347,8 @@ Result<std::uint16_t> Driver::Parts::listen() {
   client = std::make_unique<core::Client>(own, random_u64());
   http = std::make_unique<HttpClient>(loop, *interface);
   peers = std::make_unique<Peers>(loop, *interface, options.sockets_max, peer_events());
-  watch_timer.every(options.changed_every);
   watch_timer.unref();
+  watch_timer.start(options.changed_every);
   return port;
 }
 

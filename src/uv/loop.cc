@@ -4,9 +4,9 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <csignal>
 
 #include "base/check.hh"
+#include "uv/signals.hh"
 #include "uv/workers.hh"
 
 namespace swarm::uv {
@@ -25,7 +25,7 @@ void raise_descriptor_limit() {
 }  // namespace
 
 Result<std::unique_ptr<Loop>> Loop::create() {
-  std::signal(SIGPIPE, SIG_IGN);
+  ignore_sigpipe();
   raise_descriptor_limit();
   Workers::size_pool();
   std::unique_ptr<Loop> loop(new Loop);

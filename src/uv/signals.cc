@@ -18,4 +18,6 @@ Signals::Signals(Loop& loop, std::function<void(int)> on_signal) {
   }
 }
 
+void ignore_sigpipe() { std::signal(SIGPIPE, SIG_IGN); }
+
 }  // namespace swarm::uv

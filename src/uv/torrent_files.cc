@@ -150,16 +150,15 @@ void TorrentFiles::begin_finish() {
                });
 }
 
-void TorrentFiles::look_for_changes() {
-  if (stamps_.empty() || looking_ || failed_) return;
-  looking_ = true;
+bool TorrentFiles::look_for_changes() {
+  if (stamps_.empty() || failed_ || ending_) return false;
   workers_.run([storage = storage_] { return storage->stamps(); },
                [this](const Result<std::vector<disk::FileStamp>>& now) {
-                 looking_ = false;
-                 if (now && *now == stamps_) return;
-                 fail(changed());
+                 if (!now || *now != stamps_) fail(changed());
+                 events_.on_looked();
                  events_.turn();
                });
+  return true;
 }
 
 void TorrentFiles::on_read_failed(const Error& error) { fail(stamps_.empty() ? error : changed()); }

@@ -38,6 +38,7 @@ class TorrentFiles {
     std::function<void()> on_saved;
     std::function<void()> on_finished;
     std::function<void()> on_job_done;  ///< after each piece job: there may be room for others
+    std::function<void()> on_looked;    ///< look_for_changes() is over
     std::function<void()> turn;
   };
 
@@ -54,9 +55,8 @@ class TorrentFiles {
   bool start_job();  ///< one job of the queue, if there is one
   void save(bool clean);
   void finish();
-  void look_for_changes();                 ///< rule 4
+  bool look_for_changes();  ///< rule 4; true when there is something to look at, then on_looked follows
   void on_read_failed(const Error& error);  ///< of a batch that was to be sent: on_failed is called, the caller does the turn
-  bool idle() const { return jobs_ == 0 && chore_ == Chore::none && !looking_; }
 
  private:
   enum class Chore : std::uint8_t { none, save, finish };
@@ -79,7 +79,6 @@ class TorrentFiles {
   bool ending_ = false;  ///< a clean save was asked for
   bool finished_ = false;
   bool failed_ = false;
-  bool looking_ = false;
   std::string finished_path_;
 };
 

@@ -12,6 +12,8 @@
 #include <utility>
 #include <variant>
 
+#include "base/digest.hh"
+#include "base/sha1.hh"
 #include "base/text.hh"
 #include "disk/small_file.hh"
 #include "uv/descriptor.hh"
@@ -23,7 +25,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view suffix = ".torrent";
+constexpr std::string_view name_suffix = ".name";
+constexpr char digest_mark = '=';  ///< begins the files of a name that does not fit into a file's: its digest, and beside it the name
 constexpr std::size_t file_name_bytes_max = 255;
+constexpr std::size_t temporary_bytes = 16;  ///< what replace_file() may put behind a name for a while
 constexpr std::size_t torrent_bytes_max = 64u << 20;
 
 Error state_error(std::string_view doing, const std::string& path, const char* reason) {
@@ -31,8 +36,17 @@ Error state_error(std::string_view doing, const std::string& path, const char* r
           "say where the state may be kept with --state"};
 }
 
-std::optional<std::string> name_of(const std::string& file) {
+/// Where the name of a digest's file stands.
+std::string name_path(const std::string& folder, const std::string& file) {
+  return folder + "/" + file.substr(0, file.size() - suffix.size()) + std::string(name_suffix);
+}
+
+std::optional<std::string> name_of(const std::string& folder, const std::string& file) {
   if (!file.ends_with(suffix) || file.starts_with('.')) return std::nullopt;
+  if (file.starts_with(digest_mark)) {
+    auto name = disk::read_file(name_path(folder, file), 4096);
+    return name && state_file_name(*name) == file ? std::optional(std::move(*name)) : std::nullopt;
+  }
   const auto raw = percent_decode(std::string_view(file).substr(0, file.size() - suffix.size()));
   if (!raw) return std::nullopt;
   return std::string(as_text(*raw));
@@ -41,6 +55,7 @@ std::optional<std::string> name_of(const std::string& file) {
 Result<void> drop(const std::string& folder, const std::string& name) {
   const auto path = folder + "/" + state_file_name(name);
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return tl::unexpected(state_error("remove", path, std::strerror(errno)));
+  if (state_file_name(name).starts_with(digest_mark)) ::unlink(name_path(folder, state_file_name(name)).c_str());
   const Descriptor parent(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!parent || ::fsync(parent.get()) != 0) return tl::unexpected(state_error("sync", folder, std::strerror(errno)));
   return {};
@@ -48,9 +63,8 @@ Result<void> drop(const std::string& folder, const std::string& name) {
 
 Result<void> keep(const std::string& folder, const core::KeepFile& file) {
   const auto base = state_file_name(file.name);
-  if (base.size() > file_name_bytes_max) {
-    return fail(Exit::disk, "name_too_long", fmt::format("the name '{}' is too long to be kept", fit(printable(file.name), 60)),
-                "share it under a shorter name (--name)");
+  if (base.starts_with(digest_mark)) {  // the name first: without it the torrent would be nobody's
+    if (auto named = disk::replace_file(name_path(folder, base), file.name, 0600); !named) return named;
   }
   return disk::replace_file(folder + "/" + base, as_text(file.torrent), 0600);
 }
@@ -60,13 +74,14 @@ Result<void> keep(const std::string& folder, const core::KeepFile& file) {
 std::string state_file_name(const std::string& name) {
   std::string out;
   for (const char c : name) {
-    const bool plain = static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '/' && c != '%' && (c != '.' || !out.empty());
+    const bool plain = static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '/' && c != '%' && ((c != '.' && c != digest_mark) || !out.empty());
     if (plain || c == ' ') {
       out += c;
     } else {
       out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     }
   }
+  if (out.size() + suffix.size() + temporary_bytes > file_name_bytes_max) out = digest_mark + to_hex(sha1(as_bytes(name)));
   return out.append(suffix);
 }
 
@@ -81,7 +96,7 @@ Result<std::vector<KeptFile>> load_state(const std::string& folder) {
   fs::directory_iterator entry(folder, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     const auto path = entry->path().string();
-    if (auto name = name_of(entry->path().filename().string())) {
+    if (auto name = name_of(folder, entry->path().filename().string())) {
       out.push_back({std::move(*name), path, disk::read_file(path, torrent_bytes_max)});
     }
   }

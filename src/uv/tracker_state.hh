@@ -23,7 +23,8 @@ Result<std::vector<KeptFile>> load_state(const std::string& folder);
 /// Durable when it returns.
 Result<void> apply_save(const std::string& folder, const core::TrackerSave& save);
 
-/// The name's file within the folder: no separator, never hidden, the same in both directions.
+/// The name's file within the folder: no separator, never hidden, the same in both directions. A name that is too long for that is
+/// kept by its digest ("=3f1c….torrent"), and itself in "=3f1c….name".
 std::string state_file_name(const std::string& name);
 
 }  // namespace swarm::uv

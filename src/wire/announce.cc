@@ -66,10 +66,14 @@ AnnounceEvent parse_event(std::string_view text) {
 
 std::string_view event_text(AnnounceEvent event) {
   switch (event) {
-    case AnnounceEvent::started: return "started";
-    case AnnounceEvent::stopped: return "stopped";
-    case AnnounceEvent::completed: return "completed";
-    case AnnounceEvent::none: break;
+    case AnnounceEvent::started:
+      return "started";
+    case AnnounceEvent::stopped:
+      return "stopped";
+    case AnnounceEvent::completed:
+      return "completed";
+    case AnnounceEvent::none:
+      break;
   }
   return {};
 }
@@ -150,8 +154,9 @@ std::string read_text(BencodeValue value) { return std::string(value.string().va
 }  // namespace
 
 std::string encode_query(const AnnounceRequest& r) {
-  auto out = fmt::format("info_hash={}&peer_id={}&port={}&uploaded={}&downloaded={}", percent_encode(r.info_hash.view()),
-                         percent_encode(r.peer_id.view()), r.port, r.uploaded, r.downloaded);
+  auto out =
+      fmt::format("info_hash={}&peer_id={}&port={}&uploaded={}&downloaded={}", percent_encode(r.info_hash.view()),
+                  percent_encode(r.peer_id.view()), r.port, r.uploaded, r.downloaded);
   if (r.left) out += fmt::format("&left={}", *r.left);
   out += r.compact ? "&compact=1" : "&compact=0";
   if (r.no_peer_id) out += "&no_peer_id=1";
@@ -265,7 +270,12 @@ Buffer encode_scrape(const std::vector<ScrapeEntry>& entries) {
   w.begin_dict().key("files").begin_dict();
   for (const auto& e : sorted) {
     w.key(as_text(e.info_hash.view())).begin_dict();
-    w.key("complete").integer(e.complete).key("downloaded").integer(e.downloaded).key("incomplete").integer(e.incomplete);
+    w.key("complete")
+        .integer(e.complete)
+        .key("downloaded")
+        .integer(e.downloaded)
+        .key("incomplete")
+        .integer(e.incomplete);
     w.end();
   }
   w.end().end();

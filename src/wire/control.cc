@@ -60,7 +60,8 @@ class In {
   /// JSON's numbers are doubles here: above 2^53 they are near, and at the end of the range they stay there.
   template <class T>
   T integer() const {
-    constexpr double end = 2.0 * (std::numeric_limits<T>::max() / 2 + 1);  // 2^bits, which a double holds and a T does not
+    constexpr double end =
+        2.0 * (std::numeric_limits<T>::max() / 2 + 1);  // 2^bits, which a double holds and a T does not
     if (!cJSON_IsNumber(item_) || !(item_->valuedouble >= 0)) return wrong("an integer from 0"), T{};
     if (item_->valuedouble < end) return static_cast<T>(item_->valuedouble);
     if (sizeof(T) == 8) return std::numeric_limits<T>::max();
@@ -206,7 +207,8 @@ BeatTorrent beat_torrent(const In& in) {
   t.peers = in["peers"].integer_if_given<std::uint32_t>();
   t.pieces = in["pieces"].integer_if_given<std::uint32_t>();
   t.complete = in["complete"].flag_if_given();
-  if (const auto have = in["have"]; have.given()) t.have = have.parsed(from_base64(have.text(message_bytes_max)), "base64");
+  if (const auto have = in["have"]; have.given())
+    t.have = have.parsed(from_base64(have.text(message_bytes_max)), "base64");
   in["gained"].each_if_given([&](const In& run) { t.gained.push_back(piece_run(run)); });
   in["checks"].each_if_given([&](const In& c) {
     if (t.checks.size() < checks_max) t.checks.push_back(checked_pieces(c));
@@ -317,7 +319,9 @@ class Out {
   static Out object() { return Out(cJSON_CreateObject()); }
   static Out array() { return Out(cJSON_CreateArray()); }
   /// JSON is UTF-8; the names of files and hosts need not be.
-  static Out text(const std::string& t) { return Out(cJSON_CreateString(is_utf8(t) ? t.c_str() : printable(t).c_str())); }
+  static Out text(const std::string& t) {
+    return Out(cJSON_CreateString(is_utf8(t) ? t.c_str() : printable(t).c_str()));
+  }
   static Out flag(bool on) { return Out(cJSON_CreateBool(on ? 1 : 0)); }
   /// Exactly, which cJSON's doubles would not do.
   static Out integer(std::uint64_t n) { return Out(cJSON_CreateRaw(fmt::format("{}", n).c_str())); }
@@ -383,8 +387,8 @@ Out out(const BeatTorrent& t) {
   if (t.have) o.with("have", Out::text(to_base64(*t.have)));
   if (!t.gained.empty()) {
     o.with("gained", Out::list(t.gained, [](auto& run) {
-      return std::move(Out::array().add(Out::integer(run.first)).add(Out::integer(run.count)));
-    }));
+             return std::move(Out::array().add(Out::integer(run.first)).add(Out::integer(run.count)));
+           }));
   }
   if (!t.checks.empty()) o.with("checks", Out::list(t.checks, [](auto& c) { return out(c); }));
   return o;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <deque>
+#include <iterator>
 #include <type_traits>
 
 #include "base/endpoint.hh"
@@ -37,7 +38,8 @@ void put(Buffer& out, std::string_view text) { append(out, as_bytes(text)); }
 
 /// What goes into a line of the head must not end that line: a name or a redirect may come from a stranger.
 void put_line_part(Buffer& out, std::string_view text) {
-  for (const char c : text) out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : static_cast<std::uint8_t>(c));
+  for (const char c : text)
+    out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : static_cast<std::uint8_t>(c));
 }
 
 void put_header(Buffer& out, std::string_view name, std::string_view value) {
@@ -146,7 +148,8 @@ std::optional<Url> parse_url(std::string_view text) {
   if (rest.empty() || rest == ":") return url;
   const auto digits = rest.substr(1);
   const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), url.port);
-  if (rest[0] != ':' || fault != std::errc() || end != digits.data() + digits.size() || url.port == 0) return std::nullopt;
+  if (rest[0] != ':' || fault != std::errc() || end != digits.data() + digits.size() || url.port == 0)
+    return std::nullopt;
   return url;
 }
 
@@ -212,26 +215,27 @@ struct HttpReader<Message>::State {
 
   llhttp_t parser{};
   HttpLimits limits;
-  std::size_t body_bytes_max;                               ///< of the message under way
+  std::size_t body_bytes_max;  ///< of the message under way
   std::size_t (*limit)(const Message&, std::size_t) = nullptr;
   HttpFault fault = HttpFault::none;
   Phase phase = Phase::idle;
-  std::size_t head_bytes = 0;                               ///< of the message under way, with empty lines before it
-  std::size_t body_raw_bytes = 0;                           ///< as on the wire: chunk sizes, extensions and trailers too
-  const std::uint8_t* frame = nullptr;                      ///< within run(): what is not known as payload begins here
-  std::uint8_t last = 0;                                    ///< byte that was not payload
-  std::uint64_t chunk_left = 0;                             ///< bytes of the chunk under way
-  bool after_chunk = false;                                 ///< CR LF must come now
+  std::size_t head_bytes = 0;           ///< of the message under way, with empty lines before it
+  std::size_t body_raw_bytes = 0;       ///< as on the wire: chunk sizes, extensions and trailers too
+  const std::uint8_t* frame = nullptr;  ///< within run(): what is not known as payload begins here
+  std::uint8_t last = 0;                ///< byte that was not payload
+  std::uint64_t chunk_left = 0;         ///< bytes of the chunk under way
+  bool after_chunk = false;             ///< CR LF must come now
   Message message;
-  std::string field, value;                                 ///< of the header under way
-  std::deque<Message> ready;                                ///< bounded by the bytes of one on_received()
+  std::string field, value;   ///< of the header under way
+  std::deque<Message> ready;  ///< bounded by the bytes of one on_received()
 };
 
 template <class Message>
 HttpFault HttpReader<Message>::State::on_received(ByteView bytes) {
   while (!bytes.empty() && fault == HttpFault::none && phase != Phase::closed) {
     const bool head = phase != Phase::body;
-    const auto taken = run(head ? bytes.first(std::min(bytes.size(), limits.header_bytes_max + 1 - head_bytes)) : bytes);
+    const auto taken =
+        run(head ? bytes.first(std::min(bytes.size(), limits.header_bytes_max + 1 - head_bytes)) : bytes);
     (head ? head_bytes : body_raw_bytes) += taken;
     if (!bounded()) stop(HttpFault::header_too_large);
     bytes = bytes.subspan(taken);
@@ -335,7 +339,8 @@ void HttpReader<Message>::State::headers_complete() {
   if constexpr (is_request) {
     message.method = llhttp_method_name(static_cast<llhttp_method_t>(parser.method));
     parser.upgrade = 0;  // no other protocol is spoken here: an offer to change to one is not taken up (RFC 9110, 7.8)
-    const auto hosts = std::ranges::count_if(message.headers.fields, [](auto& f) { return same_name(f.first, "host"); });
+    const auto hosts =
+        std::ranges::count_if(message.headers.fields, [](auto& f) { return same_name(f.first, "host"); });
     if (hosts > 1) return void(stop(HttpFault::malformed));  // RFC 9112, 3.2
   } else {
     message.status = llhttp_get_status_code(&parser);
@@ -383,9 +388,7 @@ llhttp_settings_t HttpReader<Message>::State::callbacks() {
     of(p).value.append(at, length);
     return HPE_OK;
   };
-  s.on_header_value_complete = [](llhttp_t* p) noexcept -> int {
-    return of(p).keep_header() ? HPE_OK : HPE_USER;
-  };
+  s.on_header_value_complete = [](llhttp_t* p) noexcept -> int { return of(p).keep_header() ? HPE_OK : HPE_USER; };
   s.on_headers_complete = [](llhttp_t* p) noexcept -> int {
     of(p).headers_complete();
     return HPE_PAUSED;
@@ -442,37 +445,37 @@ template class HttpReader<HttpRequest>;
 template class HttpReader<HttpResponse>;
 
 std::string_view http_reason(int status) {
-  switch (status) {
-    case 200: return "OK";
-    case 201: return "Created";
-    case 204: return "No Content";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 303: return "See Other";
-    case 304: return "Not Modified";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 411: return "Length Required";
-    case 413: return "Content Too Large";
-    case 415: return "Unsupported Media Type";
-    case 421: return "Misdirected Request";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 507: return "Insufficient Storage";
-    default: return "Unknown";
-  }
+  using Reason = std::pair<int, std::string_view>;
+  static constexpr Reason reasons[] = {{200, "OK"},
+                                       {201, "Created"},
+                                       {204, "No Content"},
+                                       {301, "Moved Permanently"},
+                                       {302, "Found"},
+                                       {303, "See Other"},
+                                       {304, "Not Modified"},
+                                       {307, "Temporary Redirect"},
+                                       {308, "Permanent Redirect"},
+                                       {400, "Bad Request"},
+                                       {401, "Unauthorized"},
+                                       {403, "Forbidden"},
+                                       {404, "Not Found"},
+                                       {405, "Method Not Allowed"},
+                                       {408, "Request Timeout"},
+                                       {409, "Conflict"},
+                                       {411, "Length Required"},
+                                       {413, "Content Too Large"},
+                                       {415, "Unsupported Media Type"},
+                                       {421, "Misdirected Request"},
+                                       {429, "Too Many Requests"},
+                                       {431, "Request Header Fields Too Large"},
+                                       {500, "Internal Server Error"},
+                                       {501, "Not Implemented"},
+                                       {502, "Bad Gateway"},
+                                       {503, "Service Unavailable"},
+                                       {504, "Gateway Timeout"},
+                                       {507, "Insufficient Storage"}};
+  const auto* found = std::ranges::find(reasons, status, &Reason::first);
+  return found == std::end(reasons) ? "Unknown" : found->second;
 }
 
 }  // namespace swarm::wire

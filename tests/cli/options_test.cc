@@ -251,8 +251,8 @@ TEST_CASE("the man page documents every option of the table, and none besides") 
     known.insert((own == sections.end() ? std::string("COMMON OPTIONS") : own->second) + ": " +
                  (o.letter ? std::string(1, o.letter) + " " : std::string()) + std::string(o.name));
   }
-  for (const auto& name : known) CHECK_MESSAGE(documented.contains(name), "not in the man page: ", name);
-  for (const auto& name : documented) CHECK_MESSAGE(known.contains(name), "only in the man page: ", name);
+  for (const auto& name : known) CHECK_MESSAGE(documented.contains(name), "not in the man page: " << name);
+  for (const auto& name : documented) CHECK_MESSAGE(known.contains(name), "only in the man page: " << name);
 }
 
 TEST_CASE("each swarm line of the README is understood") {
@@ -283,6 +283,6 @@ TEST_CASE("each swarm line of the README is understood") {
   CHECK(lines >= 4);
   for (const auto* command : {"sh subprojects/setup.sh && meson compile -C build demo",
                               "sh subprojects/setup.sh && meson test -C build"}) {
-    CHECK_MESSAGE(page.find("\n" + std::string(command) + "\n") != page.npos, "README has not: ", command);
+    CHECK_MESSAGE(page.find("\n" + std::string(command) + "\n") != page.npos, "README has not: " << command);
   }
 }

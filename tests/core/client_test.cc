@@ -174,6 +174,20 @@ TEST_CASE("each block received lets more be asked, without any timer") {
   CHECK(seed.hear_all<wire::Request>(s.now).size() == 2);  // one came, the window grew by one
 }
 
+TEST_CASE("a bitfield may come late, in place of many HAVEs, and says all that the peer has") {
+  Scene s(16);
+  auto p = s.join("A2-1-36-0-somebody-e", "10.0.0.2:6881", false, false);
+  p.say(wire::Unchoke{}, s.now);
+  p.say(wire::Have{PieceIndex{3}}, s.now);
+  CHECK(p.hear_all<wire::Request>(s.now).size() == 2);
+  Bitfield late(16);
+  for (std::size_t i = 0; i < 8; ++i) late.set(i);
+  p.say(wire::BitfieldBits{late.bytes()}, s.now);
+  CHECK_FALSE(s.closed(p));
+  s.client.on_time(s.now + 2s);
+  CHECK(p.hear_all<wire::Request>(s.now).size() == 14);  // the other seven pieces
+}
+
 TEST_CASE("without the fast extension a choke forgets what was asked; with it each request is rejected") {
   for (bool fast : {false, true}) {
     Scene s(4);
@@ -320,6 +334,28 @@ TEST_CASE("of two connections to one peer the one that the higher id opened stay
   }
 }
 
+TEST_CASE("a seed that was idle tells its tracker as soon as somebody fetches from it") {
+  AddTorrent add = Scene::seeding(4);
+  add.swarm_trackers = {"http://nas:6969"};
+  Scene s(4, std::move(add));
+  REQUIRE(s.client.actions().exchanges.size() == 1);
+  wire::HttpResponse ok;
+  ok.body = to_buffer(wire::to_json(wire::BeatReply{1, 1000, {}, {}}));
+  s.client.on_reply(s.client.actions().exchanges[0].id, ok, at(0.1));
+  s.client.actions().clear();
+  CHECK(*s.client.next_wake() > at(9));
+  auto p = s.join("-SW0100-another-node", "10.0.0.9:5000", false);
+  p.say(wire::Interested{}, s.now);
+  p.say(wire::Request{{PieceIndex{0}, 0, block}}, s.now);
+  p.hear(s.now);
+  for (int i = 0; i < 3 && s.client.actions().exchanges.empty(); ++i) {
+    s.now = *s.client.next_wake();
+    s.client.on_time(s.now);
+  }
+  CHECK(s.client.actions().exchanges.size() == 1);
+  CHECK(s.now < at(3));
+}
+
 TEST_CASE("an unreachable peer is tried again later and later") {
   Scene s(4);
   s.client.add_peer(s.torrent, endpoint("10.0.0.2:6881"), s.now);
@@ -386,7 +422,7 @@ TEST_CASE("a clean stop says stopped, saves once, and is done when that was answ
   CHECK(client.stopped());
 }
 
-TEST_CASE("a checkpoint is asked for two seconds after a piece, one at a time") {
+TEST_CASE("a checkpoint is asked for soon after the first piece, then every two seconds, one at a time") {
   Scene s(64);
   auto seed = s.join("-XX0000-a-plain-seed", "10.0.0.2:6881", true, false);
   seed.say(wire::Unchoke{}, s.now);
@@ -394,9 +430,9 @@ TEST_CASE("a checkpoint is asked for two seconds after a piece, one at a time") 
   REQUIRE(done.size() >= 2);
   s.client.on_stored(s.torrent, done[0], {}, s.now);
   s.client.actions().clear();
-  s.client.on_time(s.now + 1900ms);
+  s.client.on_time(s.now + 150ms);
   CHECK(s.client.actions().saves.empty());
-  s.client.on_time(s.now + 2100ms);
+  s.client.on_time(s.now + 250ms);
   CHECK(s.client.actions().saves.size() == 1);
   s.client.on_stored(s.torrent, done[1], {}, s.now + 2200ms);
   s.client.on_time(s.now + 9s);

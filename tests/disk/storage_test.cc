@@ -1,6 +1,7 @@
 #include "disk/storage.hh"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -36,6 +37,11 @@ std::size_t open_descriptors() {
 
 int failing_sync(int) {
   errno = EIO;
+  return -1;
+}
+
+int full_sync(int) {
+  errno = ENOSPC;
   return -1;
 }
 
@@ -160,7 +166,7 @@ TEST_CASE("finish: a single file; one that is empty; a torrent of which nothing 
 TEST_CASE("finish: many files take the way of one sync of the whole file system") {
   const Folder folder;
   std::vector<FileSpec> files;
-  for (int i = 0; i < 100; ++i) files.push_back({.path = "d" + std::to_string(i % 7) + "/f" + std::to_string(i), .length = 100});
+  for (int i = 0; i < 100; ++i) files.push_back({.path = fmt::format("d{}/f{}", i % 7, i), .length = 100});
   const Sample s = make_sample(files, 16384, true);
   const auto storage = Storage::create(s.info, folder / "top", {.open_files_max = 4});
   const std::size_t before = open_descriptors();
@@ -482,6 +488,10 @@ TEST_CASE("sync: an error is final, whatever comes later; an interrupted one is 
   CHECK_FALSE(never->finish());
   CHECK_FALSE(never->sync());
   CHECK_FALSE(fs::exists(folder / "z"));
+
+  const auto full = Storage::create(s.info, folder / "w", {.fdatasync = full_sync});
+  REQUIRE(write_all(*full, 0, s.content));
+  CHECK(full->sync().error().code == "disk_full");
 }
 
 TEST_CASE("sync: a file that is gone cannot be synced") {
@@ -493,6 +503,35 @@ TEST_CASE("sync: a file that is gone cannot be synced") {
   REQUIRE(write_all(*storage, 0, s.content));
   fs::remove(folder / "top.part/0");
   CHECK_FALSE(storage->sync());
+}
+
+TEST_CASE("finish: a file that was removed or replaced during the download does not get the name") {
+  const Folder folder;
+  const Sample s = single(5000);
+  const auto storage = Storage::create(s.info, folder / "x");
+  REQUIRE(write_all(*storage, 0, s.content));
+  SUBCASE("removed") { fs::remove(folder / "x.part"); }
+  SUBCASE("replaced") {
+    spew(folder / "other", "other");
+    fs::rename(folder / "other", folder / "x.part");
+  }
+  SUBCASE("replaced by a link") {
+    spew(folder / "other", "other");
+    fs::remove(folder / "x.part");
+    fs::create_symlink("other", folder / "x.part");
+  }
+  const auto path = storage->finish();
+  REQUIRE_FALSE(path);
+  CHECK(path.error().exit == Exit::integrity);
+  CHECK(path.error().code == "changed");
+  CHECK_FALSE(fs::exists(folder / "x"));
+
+  const Sample t = make_sample({{.path = "a", .length = 10}, {.path = "b", .length = 10}}, 16384, true);
+  const auto small = Storage::create(t.info, folder / "top", {.open_files_max = 1});
+  REQUIRE(write_all(*small, 0, t.content));
+  fs::remove(folder / "top.part/a");  // not held open any more
+  CHECK(small->finish().error().code == "changed");
+  CHECK_FALSE(fs::exists(folder / "top"));
 }
 
 TEST_CASE("a seed's file that grows, shrinks, is replaced by something else or goes: changed, exit 6; stamps show it") {
@@ -567,7 +606,7 @@ TEST_CASE("a seed's files have the names that they have, be they safe or not, or
 TEST_CASE("four threads write and read different ranges while another syncs") {
   const Folder folder;
   std::vector<FileSpec> files;
-  for (int i = 0; i < 32; ++i) files.push_back({.path = "f" + std::to_string(i), .length = 40'000});
+  for (int i = 0; i < 32; ++i) files.push_back({.path = fmt::format("f{}", i), .length = 40'000});
   const Sample s = make_sample(files, 16384, true);
   const auto storage = Storage::create(s.info, folder / "top", {.open_files_max = 3});
   std::vector<std::thread> threads;

@@ -88,7 +88,7 @@ class Seed(Swarm):
     """`swarm seed`, serving when the constructor returns; `start` is its start event."""
 
     def __init__(self, host, work, path, *options, tracker=None, ip=None, port=PEER_PORT, seconds=60):
-        self.again = lambda: Seed(host, work, path, *options, tracker=tracker, ip=ip, port=port, seconds=seconds)
+        self.again = lambda *more: Seed(host, work, path, *options, *more, tracker=tracker, ip=ip, port=port, seconds=seconds)
         super().__init__(host, ['seed', path, *at(tracker), '--interface', ip or host.ip4, '--port', str(port), *options], work=work)
         self.start = self.event('start', seconds)
         self.infohash = self.start['infohash']

@@ -144,9 +144,11 @@ TEST_CASE("replies: compact, by family, and as dictionaries") {
 
   const auto compact = encode_reply(r, true, false);
   CHECK(as_text(compact) ==
-        "d8:completei1e10:downloadedi3e11:external ip4:\x09\x08\x07\x06" "10:incompletei2e8:intervali120e"
-        "12:min intervali60e5:peers6:\x01\x02\x03\x04" + std::string("\0\5", 2) + "6:peers618:" +
-            std::string("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\0\x06", 18) +
+        "d8:completei1e10:downloadedi3e11:external ip4:\x09\x08\x07\x06"
+        "10:incompletei2e8:intervali120e"
+        "12:min intervali60e5:peers6:\x01\x02\x03\x04" +
+            std::string("\0\5", 2) +
+            "6:peers618:" + std::string("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\0\x06", 18) +
             "5:swarmi1e10:tracker id1:t15:warning message7:carefule");
   auto back = decode_announce_reply(compact);
   REQUIRE(back);
@@ -206,7 +208,8 @@ TEST_CASE("replies of other trackers, odd ones too") {
   REQUIRE(r->peers.size() == 1);
   CHECK(r->peers[0].endpoint.text() == "1.2.3.4:5");
   // Dictionaries with a host name, without a port, with a port out of range, and a good one with a short id.
-  r = decode_announce_reply(as_bytes("d5:peersld2:ip9:some.host4:porti1eed2:ip7:1.2.3.4ed2:ip7:1.2.3.44:porti65536eei5e"
+  r =
+      decode_announce_reply(as_bytes("d5:peersld2:ip9:some.host4:porti1eed2:ip7:1.2.3.4ed2:ip7:1.2.3.44:porti65536eei5e"
                                      "d2:ip7:1.2.3.47:peer id2:ab4:porti9eeee"));
   REQUIRE(r);
   REQUIRE(r->peers.size() == 1);
@@ -261,9 +264,12 @@ TEST_CASE("mutated queries and replies never crash") {
     auto text = seeds[random.below(seeds.size())];
     for (auto n = random.below(4); n > 0 && !text.empty(); --n) {
       const auto at = random.below(text.size());
-      if (random.below(3) == 0) text.erase(at, 1 + random.below(8));
-      else if (random.below(2) == 0) text[at] = static_cast<char>(random.below(256));
-      else text.insert(at, text.substr(random.below(text.size()), random.below(20)));
+      if (random.below(3) == 0)
+        text.erase(at, 1 + random.below(8));
+      else if (random.below(2) == 0)
+        text[at] = static_cast<char>(random.below(256));
+      else
+        text.insert(at, text.substr(random.below(text.size()), random.below(20)));
     }
     if (const auto r = decode_announce_query(text)) {
       REQUIRE(r->port != 0);

@@ -55,7 +55,8 @@ std::string why(const std::string& json) {
 
 std::string beat_with(const std::string& torrent) {
   return R"({"node":"0123456789abcdef","name":"n","peer_id":"0000000000000000000000000000000000000000","port":1,)"
-         R"("sequence":1,"torrents":[)" + torrent + "]}";
+         R"("sequence":1,"torrents":[)" +
+         torrent + "]}";
 }
 
 const std::string hash40(40, 'a');
@@ -144,10 +145,16 @@ TEST_CASE("a beat reply is read back") {
 TEST_CASE("the status has exactly the shape that people script against") {
   Status s;
   s.tracker = {"0.1.0", "nas", "http://nas:6969", false};
-  s.nodes = {{"0123456789abcdef", "pi", "leecher", "100.64.0.9:6881",
-              {{hash_of(0x3f), "debian.iso", 32.3, 213'000'000, 10'171'187.2, 1'153'433.6, 2}}, 0, false},
+  s.nodes = {{"0123456789abcdef",
+              "pi",
+              "leecher",
+              "100.64.0.9:6881",
+              {{hash_of(0x3f), "debian.iso", 32.3, 213'000'000, 10'171'187.2, 1'153'433.6, 2}},
+              0,
+              false},
              {"1.2.3.4:5", "aria2", "seeder", "1.2.3.4:5", {}, 61.25, true}};
-  s.files = {{hash_of(0x3f), "debian.iso", 661'651'456, 1262, 524'288, 1.32, 1, 1, "magnet:?x", "http://nas:6969/t/debian.iso.torrent", true},
+  s.files = {{hash_of(0x3f), "debian.iso", 661'651'456, 1262, 524'288, 1.32, 1, 1, "magnet:?x",
+              "http://nas:6969/t/debian.iso.torrent", true},
              {hash_of(0x40), "40", 0, 0, 0, 0, 0, 0, "", "", false}};
   const auto json = to_json(s);
   CHECK(json ==
@@ -212,7 +219,9 @@ TEST_CASE("integers beyond 2^53 come near, beyond the range they stay at its end
 }
 
 TEST_CASE("the first wrong field is named, with its place") {
-  const auto torrent = [](const std::string& rest) { return why(beat_with(R"({"infohash":")" + hash40 + "\"," + rest + "}")); };
+  const auto torrent = [](const std::string& rest) {
+    return why(beat_with(R"({"infohash":")" + hash40 + "\"," + rest + "}"));
+  };
   CHECK(torrent(R"("pieces":3)") == "fine");
   CHECK(torrent(R"("pieces":4294967296)").find("torrents[0].pieces: expected a smaller integer") != std::string::npos);
   CHECK(torrent(R"("complete":1)").find("torrents[0].complete: expected true or false") != std::string::npos);
@@ -232,12 +241,14 @@ TEST_CASE("the first wrong field is named, with its place") {
   CHECK(torrent(R"("event":"from the future")") == "fine");
   CHECK(why(beat_with("{}")).find("torrents[0].infohash: expected") != std::string::npos);
   CHECK(why(beat_with("3")).find("torrents[0].infohash: expected") != std::string::npos);
-  CHECK(why(beat_with("{\"infohash\":\"abc\"}")).find("torrents[0].infohash: expected 40 hex digits") != std::string::npos);
+  CHECK(why(beat_with("{\"infohash\":\"abc\"}")).find("torrents[0].infohash: expected 40 hex digits") !=
+        std::string::npos);
   CHECK(why("{}").find("node: expected a string") != std::string::npos);
   CHECK(why("[]").find("message: expected an object") != std::string::npos);
   CHECK(why(R"({"node":"xyz"})").find("node: expected 16 hex digits") != std::string::npos);
-  CHECK(why(R"({"node":"0123456789abcdef","name":")" + std::string(256, 'n') + "\"}").find("name: expected a shorter") !=
-        std::string::npos);
+  CHECK(
+      why(R"({"node":"0123456789abcdef","name":")" + std::string(256, 'n') + "\"}").find("name: expected a shorter") !=
+      std::string::npos);
   CHECK_FALSE(beat_reply_from_json(R"({"sequence":1,"your_address":"nas"})"));
 }
 
@@ -266,7 +277,8 @@ TEST_CASE("depth and size are capped before anything is parsed") {
   CHECK(hello_from_json(std::string(1'100'000, '[')).error().message.find("bytes") != std::string::npos);
   CHECK_FALSE(status_from_json(std::string(5'000'000, ' ')));
   // Brackets within strings do not count.
-  CHECK(hello_from_json(R"({"version":"\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\","name":"{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{"})"));
+  CHECK(hello_from_json(
+      R"({"version":"\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\","name":"{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{"})"));
 }
 
 TEST_CASE("lists are bounded") {
@@ -279,7 +291,8 @@ TEST_CASE("lists are bounded") {
   REQUIRE(b);
   CHECK(b->torrents[0].checks.size() == 200);
   CHECK(b->torrents[0].checks[7].count == 1);
-  const auto r = beat_reply_from_json(R"({"sequence":1,"torrents":[{"infohash":")" + hash40 + R"(","peers":)" + peers + "]}]}");
+  const auto r =
+      beat_reply_from_json(R"({"sequence":1,"torrents":[{"infohash":")" + hash40 + R"(","peers":)" + peers + "]}]}");
   REQUIRE(r);
   CHECK(r->torrents[0].peers.size() == 2000);
 }
@@ -293,9 +306,14 @@ TEST_CASE("errors of the API, and names that are not UTF-8") {
   CHECK(back->message == e.message);
   CHECK(back->hint == e.hint);
   CHECK_FALSE(api_error_from_json("{\"error\":\"no\"}"));
-  const auto odd = hello_from_json(to_json(Hello{"1", "a\xff" "b", "", false}));
+  const auto odd = hello_from_json(to_json(Hello{"1",
+                                                 "a\xff"
+                                                 "b",
+                                                 "", false}));
   REQUIRE(odd);
-  CHECK(odd->name == "a\xef\xbf\xbd" "b");
+  CHECK(odd->name ==
+        "a\xef\xbf\xbd"
+        "b");
 }
 
 TEST_CASE("mutated messages never crash") {
@@ -305,18 +323,25 @@ TEST_CASE("mutated messages never crash") {
   s.files = {{hash_of(1), "f", 2, 3, 4, 5, 6, 7, "m", "u", false}};
   BeatReply reply;
   reply.torrents = {{hash_of(2), {*Endpoint::from("1.2.3.4:5")}, true, 3, 4, 1.5}};
-  const std::vector<std::string> seeds = {to_json(full_beat()), to_json(s), to_json(reply), to_json(Hello{"1", "n", "u", true}),
-                                          to_json(ApiError{"c", "m", "h"})};
-  const std::vector<std::string> spice = {"null", "-1", "1e999", "[]", "{}", "\"", "\\u0000", "true", "18446744073709551616", ",", "[[", "0"};
+  const std::vector<std::string> seeds = {to_json(full_beat()), to_json(s), to_json(reply),
+                                          to_json(Hello{"1", "n", "u", true}), to_json(ApiError{"c", "m", "h"})};
+  const std::vector<std::string> spice = {
+      "null", "-1", "1e999", "[]", "{}", "\"", "\\u0000", "true", "18446744073709551616", ",", "[[", "0"};
   std::size_t good = 0;
   for (int run = 0; run < 30'000; ++run) {
     auto text = seeds[random.below(seeds.size())];
     for (auto n = random.below(4); n > 0 && !text.empty(); --n) {
       const auto at = random.below(text.size());
       switch (random.below(4)) {
-        case 0: text.erase(at, 1 + random.below(10)); break;
-        case 1: text[at] = static_cast<char>(random.below(256)); break;
-        case 2: text.insert(at, spice[random.below(spice.size())]); break;
+        case 0:
+          text.erase(at, 1 + random.below(10));
+          break;
+        case 1:
+          text[at] = static_cast<char>(random.below(256));
+          break;
+        case 2:
+          text.insert(at, spice[random.below(spice.size())]);
+          break;
         default: {
           const auto colon = text.find(':', at);
           if (colon != text.npos) text.replace(colon + 1, 1 + random.below(6), spice[random.below(spice.size())]);

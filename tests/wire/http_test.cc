@@ -106,7 +106,8 @@ TEST_CASE("pipelined requests come out in order, a thousand of them") {
 
 TEST_CASE("chunked bodies, with extensions and trailers") {
   const auto p = parse(
-      "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;name=value\r\nhello\r\n6\r\n world\r\n0\r\nTrailer: x\r\n\r\n"
+      "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;name=value\r\nhello\r\n6\r\n "
+      "world\r\n0\r\nTrailer: x\r\n\r\n"
       "GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
   CHECK(p.fault == HttpFault::none);
   CHECK(p.messages ==
@@ -175,7 +176,8 @@ TEST_CASE("what could be read in two ways is refused") {
       std::string("GET\r\n\r\n"),
       std::string("FROB / HTTP/1.1\r\n\r\n"),
       std::string("\x16\x03\x01\x02\x00\x01\x00", 7),  // TLS to a plain port
-      std::string("\x13" "BitTorrent protocol"),
+      std::string("\x13"
+                  "BitTorrent protocol"),
   };
   for (const auto& bad : all) {
     CAPTURE(bad);
@@ -196,9 +198,7 @@ TEST_CASE("a fault sticks") {
 TEST_CASE("the head has a limit to the byte, whatever it is made of") {
   HttpLimits limits;
   limits.header_bytes_max = 100;
-  const auto head = [](std::size_t size) {
-    return "GET / HTTP/1.1\r\nX: " + std::string(size - 23, 'x') + "\r\n\r\n";
-  };
+  const auto head = [](std::size_t size) { return "GET / HTTP/1.1\r\nX: " + std::string(size - 23, 'x') + "\r\n\r\n"; };
   CHECK(parse(head(100), limits).fault == HttpFault::none);
   CHECK(parse(head(100) + head(100), limits).fault == HttpFault::none);
   CHECK(parse(head(101), limits).fault == HttpFault::header_too_large);
@@ -336,7 +336,8 @@ TEST_CASE("what is written is read back") {
         "POST /api/v1/announce?x=1 HTTP/1.1\r\nHost: nas:6969\r\nContent-Type: text/plain\r\nConnection: close\r\n"
         "Content-Length: 5\r\n\r\nhello");
   CHECK(parse(as_text(wire)).messages ==
-        "POST /api/v1/announce?x=1 close|Host=nas:6969|Content-Type=text/plain|Connection=close|Content-Length=5|hello\n");
+        "POST /api/v1/announce?x=1 "
+        "close|Host=nas:6969|Content-Type=text/plain|Connection=close|Content-Length=5|hello\n");
 
   Buffer get;
   append_http(get, HttpRequest(), "[::1]:6969");
@@ -368,8 +369,8 @@ TEST_CASE("nothing that is written ends a line early") {
 }
 
 TEST_CASE("reasons have names") {
-  for (const int status : {200, 201, 204, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 411, 413,
-                           415, 421, 429, 431, 500, 501, 502, 503, 504, 507}) {
+  for (const int status : {200, 201, 204, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405,
+                           408, 409, 411, 413, 415, 421, 429, 431, 500, 501, 502, 503, 504, 507}) {
     CHECK(http_reason(status) != "Unknown");
   }
   CHECK(http_reason(799) == "Unknown");
@@ -400,10 +401,28 @@ TEST_CASE("URLs in parts") {
   CHECK(v6->authority() == "[2001:db8::1]:6969");
   CHECK(parse_url("http://[::1]/")->authority() == "[::1]");
 
-  for (const auto* bad : {"", "a", "//a", "ftp://a/", "file:///etc/passwd", "http://", "http:///x", "http://:80/",
-                          "http://a:0/", "http://a:65536/", "http://a:x/", "http://a:1x/", "http://user@a/", "http://a b/",
-                          "http://a/b c", "http://a/\r\nX: y", "http://a\r\n/", "http://[::1", "http://[::1]x/",
-                          "http://[nas]/", "http://[1.2.3.4]/", "http://a%00/"}) {
+  for (const auto* bad : {"",
+                          "a",
+                          "//a",
+                          "ftp://a/",
+                          "file:///etc/passwd",
+                          "http://",
+                          "http:///x",
+                          "http://:80/",
+                          "http://a:0/",
+                          "http://a:65536/",
+                          "http://a:x/",
+                          "http://a:1x/",
+                          "http://user@a/",
+                          "http://a b/",
+                          "http://a/b c",
+                          "http://a/\r\nX: y",
+                          "http://a\r\n/",
+                          "http://[::1",
+                          "http://[::1]x/",
+                          "http://[nas]/",
+                          "http://[1.2.3.4]/",
+                          "http://a%00/"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_url(bad));
   }
@@ -412,9 +431,12 @@ TEST_CASE("URLs in parts") {
 TEST_CASE("mutated requests and responses never crash, and cuts never change the verdict") {
   Random random(11);
   const std::vector<std::string> seeds = {
-      "POST /x?y HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nT: x\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-      "PUT /a HTTP/1.1\r\nHost: nas\r\nContent-Length: 12\r\nConnection: keep-alive\r\n\r\n0123456789abGET / HTTP/1.0\r\n\r\n",
-      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"};
+      "POST /x?y HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nT: x\r\n\r\nGET / "
+      "HTTP/1.1\r\n\r\n",
+      "PUT /a HTTP/1.1\r\nHost: nas\r\nContent-Length: 12\r\nConnection: keep-alive\r\n\r\n0123456789abGET / "
+      "HTTP/1.0\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 404 Not Found\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n0\r\n\r\n"};
   const auto spice = "\r\n\0 :;,%/?0123456789abcdef\xff\x80"s;
   std::size_t good = 0;
   for (int run = 0; run < 20'000; ++run) {
@@ -422,10 +444,17 @@ TEST_CASE("mutated requests and responses never crash, and cuts never change the
     for (auto n = random.below(4); n > 0; --n) {
       const auto at = random.below(text.size());
       switch (random.below(4)) {
-        case 0: text[at] = spice[random.below(spice.size())]; break;
-        case 1: text.insert(at, 1, spice[random.below(spice.size())]); break;
-        case 2: text.erase(at, 1 + random.below(5)); break;
-        default: text.insert(at, text.substr(random.below(text.size()), random.below(30)));
+        case 0:
+          text[at] = spice[random.below(spice.size())];
+          break;
+        case 1:
+          text.insert(at, 1, spice[random.below(spice.size())]);
+          break;
+        case 2:
+          text.erase(at, 1 + random.below(5));
+          break;
+        default:
+          text.insert(at, text.substr(random.below(text.size()), random.below(30)));
       }
       if (text.empty()) text = "x";
     }

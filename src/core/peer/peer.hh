@@ -38,7 +38,6 @@ struct Peer {
   bool greeted = false;     ///< our handshake is on its way
   bool ready = false;       ///< both handshakes are complete
   bool closing = false;     ///< on the list of connections to end; nothing more is read or said
-  bool said_have = false;   ///< its first bitfield, have-all or have-none came (or was left out)
   bool fast = false, extended = false;
   bool cooperative = false; ///< a swarm node
   bool upload_only = false; ///< BEP 21

@@ -7,6 +7,7 @@ namespace swarm::core {
 namespace {
 constexpr std::uint64_t save_bytes = 64u << 20;
 constexpr Duration save_interval = 2s;
+constexpr Duration first_save_interval = 200ms;
 }  // namespace
 
 Progress::Progress(std::uint64_t bytes_total, std::uint32_t piece_bytes, Bitfield verified,
@@ -38,11 +39,12 @@ void Progress::on_check_failed(PieceIndex piece) {
 
 std::optional<Instant> Progress::save_due() const {
   if (saving_ || bytes_unsaved_ == 0) return std::nullopt;
-  return bytes_unsaved_ >= save_bytes ? first_unsaved_ : first_unsaved_ + save_interval;
+  if (bytes_unsaved_ >= save_bytes) return first_unsaved_;
+  return first_unsaved_ + (saved_ ? save_interval : first_save_interval);
 }
 
 void Progress::save_begun() {
-  saving_ = true;
+  saving_ = saved_ = true;
   bytes_unsaved_ = 0;
 }
 

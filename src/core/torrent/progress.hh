@@ -3,8 +3,8 @@
 // Rules
 // 1. A piece becomes verified only by on_verified, which is called only when the driver said that it is stored and right.
 // 2. An unchecked piece (on the disk at resume) is neither wanted nor served until it was hashed.
-// 3. A checkpoint is due once 64 MiB were verified since the last one, or 2 s after the first piece since then; one at a time.
-//    Rationale: what a crash costs is bounded in time and in bytes to hash again.
+// 3. A checkpoint is due once 64 MiB were verified since the last one, or 2 s after the first piece since then (200 ms for the
+//    first one of a run); one at a time. Rationale: what a crash costs is bounded in time and in bytes to hash again.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ class Progress {
   std::uint64_t bytes_verified_ = 0, bytes_unchecked_ = 0;
   std::uint64_t bytes_unsaved_ = 0;
   Instant first_unsaved_{};
-  bool saving_ = false;
+  bool saving_ = false, saved_ = false;
 };
 
 }  // namespace swarm::core

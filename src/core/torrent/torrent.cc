@@ -137,13 +137,7 @@ void Torrent::introduce(Peer& peer) {
   context_.announce(peer);
 }
 
-void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant now) {
-  const bool first = !std::exchange(peer.said_have, true);
-  const auto have_only_first = [&] {
-    if (first) return true;
-    context_.close(peer, PeerFault::out_of_order);
-    return false;
-  };
+void Torrent::on_message(Peer& peer, const wire::PeerMessage& message) {
   const auto negotiated = [&] {
     if (peer.fast) return true;
     context_.close(peer, PeerFault::not_negotiated);
@@ -176,17 +170,16 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant n
             update_interest(peer);
             if (peer.requests.size() == 0) peer.refill = true;
           },
-          [&](const wire::BitfieldBits& m) {
-            if (!have_only_first()) return;
+          [&](const wire::BitfieldBits& m) {  // at any time: aria2 sends one in place of many HAVEs
             auto has = Bitfield::from(m.bytes, info_.pieces);
             if (!has) return context_.close(peer, PeerFault::bad_bitfield);
             set_has(peer, std::move(*has));
           },
           [&](const wire::HaveAll&) {
-            if (negotiated() && have_only_first()) set_has(peer, Bitfield(info_.pieces, true));
+            if (negotiated()) set_has(peer, Bitfield(info_.pieces, true));
           },
           [&](const wire::HaveNone&) {
-            if (negotiated()) (void)have_only_first();
+            if (negotiated()) set_has(peer, Bitfield(info_.pieces));
           },
           [&](const wire::Request& m) { on_request(peer, m.block); },
           [&](const wire::Cancel& m) {
@@ -198,13 +191,9 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant n
           [&](const wire::Suggest&) { (void)negotiated(); },
           [&](const wire::AllowedFast&) { (void)negotiated(); },
           [&](const wire::Port&) {},
-          [&](const wire::Extended& m) {
-            peer.said_have = !first;  // may come before the bitfield
-            on_extended(peer, m);
-          },
+          [&](const wire::Extended& m) { on_extended(peer, m); },
       },
       message);
-  (void)now;
 }
 
 void Torrent::set_has(Peer& peer, Bitfield has) {
@@ -215,6 +204,7 @@ void Torrent::set_has(Peer& peer, Bitfield has) {
   for (std::size_t i = peer.has.find(true); i < peer.has.size(); i = peer.has.find(true, i + 1))
     if (progress_.missing(PieceIndex{static_cast<std::uint32_t>(i)})) ++peer.wanted;
   update_interest(peer);
+  if (peer.requests.size() == 0) peer.refill = true;
 }
 
 void Torrent::update_interest(Peer& peer) {
@@ -257,12 +247,14 @@ void Torrent::on_payload(Peer& peer, const Session::Payload& fragment, const Rec
     if (!valid(block)) return context_.close(peer, PeerFault::bad_request);
     peer.taking = peer.requests.pending(block);
   }
+  peer.taking = peer.taking && download_.needs(block) && leeching();  // once lost, the rest of this copy is of no use
   const bool last = fragment.at + fragment.length == block.length;
   peer.down.add(fragment.length, now);
   down_.add(fragment.length, now);
-  if (!peer.taking || !download_.needs(block) || !leeching()) {  // late, cancelled or never asked for: thrown away, not punished
+  if (!peer.taking) {  // late, cancelled or never asked for: thrown away, not punished
     bytes_wasted_ += fragment.length;
-    if (last && peer.requests.drop(block)) peer.refill = true;
+    // When the block is needed it was asked for anew while this copy came: the answer to that is still to come.
+    if (last && !download_.needs(block) && peer.requests.drop(block)) peer.refill = true;
     return;
   }
   context_.actions.stores.push_back({id_, peer.conn, block, fragment.at, {in.handle, fragment.offset, fragment.length}});
@@ -439,10 +431,10 @@ void Torrent::strike(const Sender& sender, std::uint32_t blocks) {
     return p->ready && !p->closing && p->conn != sender.conn && p->wanted > 0;
   });
   if (!other_source && count < strikes_of_last_source) return;
+  if (!addresses_.banned(sender.endpoint)) notice(PeerBanned{id_, sender.endpoint, blocks});  // told once
   addresses_.ban(sender.endpoint);
   if (banned_addresses_.size() < banned_max && !sender.endpoint.address.is_loopback())
     banned_addresses_.insert(sender.endpoint.address);
-  notice(PeerBanned{id_, sender.endpoint, blocks});
   if (at == peers_.end()) return;
   if (banned_ids_.size() < banned_max) banned_ids_.insert((*at)->id);
   context_.close(**at, PeerFault::sent_wrong_data);
@@ -624,7 +616,7 @@ std::optional<Instant> Torrent::next_wake() const {
   const auto earlier = [&](std::optional<Instant> t) {
     if (t && (!at || *t < *at)) at = t;
   };
-  if (const auto due = progress_.save_due(); due && !seed_ && leeching()) earlier(*due);
+  if (const auto due = progress_.save_due(); due && !seed_ && leeching() && !stopping_) earlier(*due);
   if (stopping_ || phase_ == Phase::failed) return at;
   if (!peers_.empty()) earlier(next_tick_), earlier(choker_.next_round());
   if (peers_.size() < peers_sought)

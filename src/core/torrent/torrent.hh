@@ -33,7 +33,7 @@ class Torrent {
   void on_connected(Peer& peer, Instant now);  ///< ours to it: the transport is up
   void on_opened(Peer& peer, const wire::Handshake& handshake, Instant now);
   void on_named(Peer& peer, const PeerId& id, Instant now);
-  void on_message(Peer& peer, const wire::PeerMessage& message, Instant now);
+  void on_message(Peer& peer, const wire::PeerMessage& message);
   void on_payload(Peer& peer, const Session::Payload& fragment, const Received& in, Instant now);
   void on_read(Peer& peer, Instant now);  ///< all of an input was dealt with
   void on_gone(Peer& peer, wire::PeerFault why, Instant now);

@@ -12,7 +12,8 @@ namespace swarm::core {
 
 bool Catalogue::is_name(std::string_view name) {
   if (name.empty() || name.size() > 255 || name == "." || name == ".." || !is_utf8(name)) return false;
-  return std::ranges::none_of(name, [](char c) { return c == '/' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return std::ranges::none_of(name,
+                              [](char c) { return c == '/' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 Result<Catalogue::Put> Catalogue::put(const std::string& name, ByteView torrent, bool replace) {

@@ -12,20 +12,20 @@ using Code = std::pair<std::string_view, std::string_view>;
 
 /// Behind a dash at the start: "-TR3000-".
 constexpr std::array<Code, 29> dashed = {{
-    {"AG", "Ares"},          {"AZ", "Vuze"},      {"BC", "BitComet"},    {"BI", "BiglyBT"},     {"BT", "BitTorrent"},
-    {"DE", "Deluge"},        {"FD", "FDM"},       {"FW", "FrostWire"},   {"GT", "anacrolix"},   {"HL", "Halite"},
-    {"KG", "KGet"},          {"KT", "KTorrent"},  {"LT", "libtorrent"},  {"MO", "MonoTorrent"}, {"PI", "PicoTorrent"},
-    {"RQ", "rqbit"},         {"SD", "Xunlei"},    {"SW", "swarm"},       {"TL", "Tribler"},     {"TR", "Transmission"},
-    {"TX", "Tixati"},        {"UM", "uTorrent"},  {"UT", "uTorrent"},    {"UW", "uTorrent Web"}, {"WW", "WebTorrent"},
-    {"XL", "Xunlei"},        {"lt", "rTorrent"},  {"qB", "qBittorrent"}, {"rQ", "rqbit"},
+    {"AG", "Ares"},   {"AZ", "Vuze"},     {"BC", "BitComet"},    {"BI", "BiglyBT"},      {"BT", "BitTorrent"},
+    {"DE", "Deluge"}, {"FD", "FDM"},      {"FW", "FrostWire"},   {"GT", "anacrolix"},    {"HL", "Halite"},
+    {"KG", "KGet"},   {"KT", "KTorrent"}, {"LT", "libtorrent"},  {"MO", "MonoTorrent"},  {"PI", "PicoTorrent"},
+    {"RQ", "rqbit"},  {"SD", "Xunlei"},   {"SW", "swarm"},       {"TL", "Tribler"},      {"TR", "Transmission"},
+    {"TX", "Tixati"}, {"UM", "uTorrent"}, {"UT", "uTorrent"},    {"UW", "uTorrent Web"}, {"WW", "WebTorrent"},
+    {"XL", "Xunlei"}, {"lt", "rTorrent"}, {"qB", "qBittorrent"}, {"rQ", "rqbit"},
 }};
 /// At the very start: "A2-1-36-0-".
-constexpr std::array<Code, 4> bare = {{{"A2-", "aria2"}, {"M7-", "BitTorrent"}, {"M4-", "BitTorrent"}, {"exbc", "BitComet"}}};
+constexpr std::array<Code, 4> bare = {
+    {{"A2-", "aria2"}, {"M7-", "BitTorrent"}, {"M4-", "BitTorrent"}, {"exbc", "BitComet"}}};
 
 bool is_code(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-  });
+  return std::ranges::all_of(
+      text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); });
 }
 
 }  // namespace

@@ -35,9 +35,9 @@ class Copies {
 
   std::uint32_t pieces_ = 0;
   std::uint32_t whole_ = 0;
-  std::uint32_t least_ = 0;                    ///< of available_
-  std::vector<std::uint16_t> available_;       ///< per piece: bitmaps that hold it; empty before the first bitmap
-  std::vector<std::uint32_t> pieces_at_;       ///< per availability: pieces that have it
+  std::uint32_t least_ = 0;               ///< of available_
+  std::vector<std::uint16_t> available_;  ///< per piece: bitmaps that hold it; empty before the first bitmap
+  std::vector<std::uint32_t> pieces_at_;  ///< per availability: pieces that have it
 };
 
 }  // namespace swarm::core

@@ -9,10 +9,10 @@ namespace swarm::core {
 namespace {
 
 constexpr std::uint32_t no_place = std::numeric_limits<std::uint32_t>::max();
-constexpr std::size_t indexed_from = 16;     ///< peers: below, looking at each is as fast as an index and takes no memory
+constexpr std::size_t indexed_from = 16;  ///< peers: below, looking at each is as fast as an index and takes no memory
 constexpr std::size_t looked_at_max = 2000;  ///< a reply
 constexpr std::size_t singles_sampled = 16;
-constexpr std::size_t sweeps = 30;           ///< for the whole table
+constexpr std::size_t sweeps = 30;  ///< for the whole table
 
 std::uint32_t whole_seconds(Instant t) {
   return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(t.time_since_epoch()).count());
@@ -40,7 +40,8 @@ bool can_use(const Directory::Asker& asker, const Endpoint& peer) {
 /// Seeds first, then leechers, each in no order.
 struct Directory::Swarm {
   std::vector<Stored> peers;
-  std::unique_ptr<std::unordered_map<Endpoint, std::uint32_t>> index;  ///< places in `peers`, from indexed_from peers on
+  /// Places in `peers`, from indexed_from peers on.
+  std::unique_ptr<std::unordered_map<Endpoint, std::uint32_t>> index;
   std::uint32_t seeds = 0;
   std::uint32_t downloaded = 0;
   std::uint32_t single_at = no_place;  ///< place in singles_
@@ -179,9 +180,7 @@ bool Directory::make_room() {
   std::array<Entry*, singles_sampled> sample{};
   for (auto& entry : sample) entry = singles_[random_.below(singles_.size())];
   const auto owner_of = [](const Entry* entry) { return owner(entry->second.peers[0].endpoint.address); };
-  const auto frequency = [&](const Entry* entry) {
-    return std::ranges::count(sample, owner_of(entry), owner_of);
-  };
+  const auto frequency = [&](const Entry* entry) { return std::ranges::count(sample, owner_of(entry), owner_of); };
   drop(**std::ranges::max_element(sample, {}, frequency));
   return true;
 }

@@ -39,8 +39,8 @@ void Nodes::on_beat(const wire::Beat& beat, const Endpoint& peer, Duration inter
   node.sequence = beat.sequence;
   node.every = std::min(idle_beat, std::max(gap, std::ranges::any_of(beat.torrents, moves) ? interval : idle_beat));
   const auto old_id = std::exchange(node.peer_id, beat.peer_id);
-  node.addresses.assign(beat.addresses.begin(), beat.addresses.begin() + static_cast<std::ptrdiff_t>(
-                                                    std::min(addresses_max, beat.addresses.size())));
+  node.addresses = beat.addresses;
+  node.addresses.resize(std::min(addresses_max, node.addresses.size()));
   if (const auto old = ids_.find(old_id); old != ids_.end() && old->second == beat.node) ids_.erase(old);
   ids_[beat.peer_id] = beat.node;
   if (is_new) {
@@ -64,7 +64,8 @@ void Nodes::on_beat_torrent(Node& node, const wire::BeatTorrent& t, Instant now)
   auto* share = share_of(node, t.info_hash);
   if (share == nullptr) return;
   auto& held = torrents_[t.info_hash];
-  agree_on(held, t.info_hash, facts.pieces != 0 ? facts.pieces : held.copies.pieces() != 0 ? held.copies.pieces() : t.pieces);
+  const auto agreed = held.copies.pieces() != 0 ? held.copies.pieces() : t.pieces;
+  agree_on(held, t.info_hash, facts.pieces != 0 ? facts.pieces : agreed);
 
   share->pieces = t.pieces;
   share->left = t.left;

@@ -57,33 +57,33 @@ class Nodes {
   void on_announce(const wire::AnnounceRequest& request, const Endpoint& peer, Duration interval, Instant now);
   void sweep(Instant now);
 
-  bool wants_have(const std::string& node, const InfoHash& torrent) const;       ///< rule 3
-  std::optional<Endpoint> endpoint(const std::string& node) const;               ///< as of its last beat
-  const std::vector<IpAddress>* addresses(const PeerId& id) const;               ///< as declared in its beats
+  bool wants_have(const std::string& node, const InfoHash& torrent) const;  ///< rule 3
+  std::optional<Endpoint> endpoint(const std::string& node) const;          ///< as of its last beat
+  const std::vector<IpAddress>* addresses(const PeerId& id) const;          ///< as declared in its beats
   double copies(const InfoHash& torrent) const;
-  std::uint32_t pieces(const InfoHash& torrent) const;                           ///< 0: unknown
-  std::vector<InfoHash> torrents() const;                                        ///< that anybody here has
-  std::vector<wire::StatusNode> view(std::size_t max, Instant now) const;        ///< seeders first, then by name
+  std::uint32_t pieces(const InfoHash& torrent) const;                     ///< 0: unknown
+  std::vector<InfoHash> torrents() const;                                  ///< that anybody here has
+  std::vector<wire::StatusNode> view(std::size_t max, Instant now) const;  ///< seeders first, then by name
   std::size_t size() const { return nodes_.size(); }
   bool empty() const { return nodes_.empty() && plain_.empty(); }
 
  private:
-  struct Share {                     ///< one torrent at one node
+  struct Share {  ///< one torrent at one node
     bool whole = false;
-    std::optional<Bitfield> have;    ///< counted in Copies; nothing when whole or unknown
-    std::uint32_t pieces = 0;        ///< as the node says
+    std::optional<Bitfield> have;  ///< counted in Copies; nothing when whole or unknown
+    std::uint32_t pieces = 0;      ///< as the node says
     std::optional<std::uint64_t> left;
     double rate_down = 0, rate_up = 0;
     std::uint32_t peers = 0;
-    PeerId id;                       ///< plain: some clients use another for each torrent
-    Instant seen;                    ///< plain: rule 6
+    PeerId id;     ///< plain: some clients use another for each torrent
+    Instant seen;  ///< plain: rule 6
   };
   struct Node {
     std::string id, name;
     Endpoint endpoint;
     bool plain = false;
     std::uint64_t sequence = 0;
-    Duration every{};                ///< expected between signs of life
+    Duration every{};  ///< expected between signs of life
     Instant seen;
     PeerId peer_id;
     std::vector<IpAddress> addresses;
@@ -93,7 +93,7 @@ class Nodes {
     std::string role() const { return is_seeder() ? "seeder" : "leecher"; }
     std::string address() const { return endpoint.text(); }
   };
-  struct Held {                      ///< one torrent over all nodes
+  struct Held {  ///< one torrent over all nodes
     Copies copies;
     std::uint32_t shares = 0;
   };
@@ -115,8 +115,8 @@ class Nodes {
   Notices& notices_;
   std::map<std::string, Node> nodes_;
   std::map<Endpoint, Node> plain_;
-  std::map<PeerId, std::string> ids_;                               ///< of nodes_, for addresses()
-  std::map<std::pair<InfoHash, PeerId>, Endpoint> plain_ids_;       ///< of plain_, for rule 1
+  std::map<PeerId, std::string> ids_;                          ///< of nodes_, for addresses()
+  std::map<std::pair<InfoHash, PeerId>, Endpoint> plain_ids_;  ///< of plain_, for rule 1
   std::map<InfoHash, Held> torrents_;
   std::size_t bitmap_bytes_ = 0;
 };

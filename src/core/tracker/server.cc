@@ -19,8 +19,9 @@ namespace {
 
 constexpr std::size_t peers_default = 50, peers_max = 200;  ///< a reply
 constexpr std::size_t scrape_max = 74;                      ///< hashes, as many as fit a UDP scrape (BEP 15)
-constexpr std::size_t view_nodes_max = 4'000, view_files_max = 4'000;  ///< so that the status stays readable within 4 MiB
-constexpr std::size_t notice_saves_max = 10'000;
+constexpr std::size_t view_nodes_max = 4'000;               ///< so that the status stays within what its readers take
+constexpr std::size_t view_files_max = 4'000;
+constexpr std::size_t saves_max = 10'000;
 constexpr Duration heartbeat_lifetime = 45s;
 constexpr Duration tick = 1s;
 
@@ -65,13 +66,15 @@ bool is_read(const wire::HttpRequest& r) { return r.method == "GET" || r.method 
 
 /// What stands in `path` behind `before` and ahead of `behind`, decoded.
 std::optional<std::string> name_in(std::string_view path, std::string_view before, std::string_view behind = {}) {
-  if (!path.starts_with(before) || !path.ends_with(behind) || path.size() <= before.size() + behind.size()) return std::nullopt;
+  if (!path.starts_with(before) || !path.ends_with(behind) || path.size() <= before.size() + behind.size())
+    return std::nullopt;
   const auto name = percent_decode(path.substr(before.size(), path.size() - before.size() - behind.size()));
   return name ? std::optional<std::string>(as_text(*name)) : std::nullopt;
 }
 
 bool asks_to_replace(std::string_view query) {
-  return std::ranges::any_of(split(query, '&'), [](auto part) { return part == "replace=1" || part == "replace=true"; });
+  return std::ranges::any_of(split(query, '&'),
+                             [](auto part) { return part == "replace=1" || part == "replace=true"; });
 }
 
 /// Whoever comes from this machine: by loopback, or by the address that it also came to.
@@ -119,7 +122,9 @@ struct TrackerServer::Parts {
   std::string base_url(const wire::HttpRequest& request, const Endpoint& local) const;
   wire::Hello hello(const std::string& url) const { return {options.version, options.name, url, false}; }
   Nodes::Facts facts(const InfoHash& torrent) const;
-  bool serves(const InfoHash& torrent) const { return !options.catalogued_only || catalogue.name_of(torrent) != nullptr; }
+  bool serves(const InfoHash& torrent) const {
+    return !options.catalogued_only || catalogue.name_of(torrent) != nullptr;
+  }
   std::vector<wire::AnnouncedPeer> peers_for(const Call& call, const InfoHash& torrent, const Directory::Asker& asker,
                                              std::size_t want);
   Endpoint reach(const Call& call, const Directory::Peer& peer) const;
@@ -143,8 +148,8 @@ Result<void> TrackerServer::load(const std::string& name, ByteView torrent) {
   return {};
 }
 
-wire::HttpResponse TrackerServer::on_request(const wire::HttpRequest& request, const Endpoint& from, const Endpoint& local,
-                                             Instant now) {
+wire::HttpResponse TrackerServer::on_request(const wire::HttpRequest& request, const Endpoint& from,
+                                             const Endpoint& local, Instant now) {
   if (!parts_->next_tick) parts_->next_tick = now + tick;
   auto response = parts_->route({request, from, local, now, parts_->base_url(request, local), is_here(from, local)});
   response.headers.set("Server", "swarm/" + parts_->options.version);
@@ -179,7 +184,8 @@ wire::HttpResponse TrackerServer::Parts::route(const Call& call) {
   if (path == "/api/v1/hello") return json(200, to_json(hello(call.url)));
   if (path == "/api/v1/files") return json(200, to_json(catalogued(call.url)));
   if (path == "/api/v1/status") return json(200, to_json(status(call.url, call.now)));
-  if (path == "/api/v1/nodes") return json(200, to_json(wire::Status{hello(call.url), nodes.view(view_nodes_max, call.now), {}}));
+  if (path == "/api/v1/nodes")
+    return json(200, to_json(wire::Status{hello(call.url), nodes.view(view_nodes_max, call.now), {}}));
   if (const auto name = name_in(path, "/t/", ".torrent")) return get_file(call, *name);
   if (path == "/healthz" || path == "/readyz") return text(200, "ok\n");
   if (path == "/") return welcome(call);
@@ -193,7 +199,8 @@ wire::HttpResponse TrackerServer::Parts::announce(const Call& call) {
   const auto decoded = wire::decode_announce_query(call.request.query());
   if (!decoded) return bencoded(wire::encode_failure(decoded.error()));
   const auto& a = *decoded;
-  if (!serves(a.info_hash)) return bencoded(wire::encode_failure("this tracker serves only the torrents of its catalogue"));
+  if (!serves(a.info_hash))
+    return bencoded(wire::encode_failure("this tracker serves only the torrents of its catalogue"));
 
   const Endpoint peer{call.from.address, a.port};
   const bool seed = a.left == 0u;
@@ -201,8 +208,8 @@ wire::HttpResponse TrackerServer::Parts::announce(const Call& call) {
   const auto interval = std::chrono::seconds(options.interval_s);
   if (stopped) {
     directory.remove(a.info_hash, peer);
-  } else if (!directory.announce(a.info_hash, {peer, a.peer_id, seed, call.here}, a.event == wire::AnnounceEvent::completed,
-                                 2 * interval, call.now)) {
+  } else if (!directory.announce(a.info_hash, {peer, a.peer_id, seed, call.here},
+                                 a.event == wire::AnnounceEvent::completed, 2 * interval, call.now)) {
     return bencoded(wire::encode_failure("this tracker is full, try again later"));
   }
   nodes.on_announce(a, peer, interval, call.now);
@@ -234,7 +241,8 @@ wire::HttpResponse TrackerServer::Parts::scrape(const Call& call) {
 
 std::vector<wire::AnnouncedPeer> TrackerServer::Parts::peers_for(const Call& call, const InfoHash& torrent,
                                                                  const Directory::Asker& asker, std::size_t want) {
-  return directory.peers_for(torrent, asker, want, [&](const Directory::Peer& peer) { return reach(call, peer); }, call.now);
+  return directory.peers_for(
+      torrent, asker, want, [&](const Directory::Peer& peer) { return reach(call, peer); }, call.now);
 }
 
 /// Where an asker elsewhere finds a peer of this machine: at the address by which it found the tracker, unless the peer says
@@ -260,7 +268,8 @@ wire::HttpResponse TrackerServer::Parts::beat(const Call& call) {
   std::erase_if(b.torrents, [this](const wire::BeatTorrent& t) { return !serves(t.info_hash); });
 
   const Endpoint peer{call.from.address, b.port};
-  if (const auto before = nodes.endpoint(b.node); before && *before != peer) {  // it moved: nobody finds it there any more
+  const auto before = nodes.endpoint(b.node);
+  if (before && *before != peer) {  // it moved: nobody finds it there any more
     for (const auto& t : b.torrents) directory.remove(t.info_hash, *before);
   }
   const auto interval = beat_interval();
@@ -274,7 +283,8 @@ wire::HttpResponse TrackerServer::Parts::beat(const Call& call) {
   return json(200, to_json(r));
 }
 
-wire::BeatReplyTorrent TrackerServer::Parts::beat_torrent(const Call& call, const wire::Beat& b, const wire::BeatTorrent& t) {
+wire::BeatReplyTorrent TrackerServer::Parts::beat_torrent(const Call& call, const wire::Beat& b,
+                                                          const wire::BeatTorrent& t) {
   const Endpoint peer{call.from.address, b.port};
   wire::BeatReplyTorrent r;
   r.info_hash = t.info_hash;
@@ -282,7 +292,8 @@ wire::BeatReplyTorrent TrackerServer::Parts::beat_torrent(const Call& call, cons
     directory.remove(t.info_hash, peer);
   } else {
     // A full directory refuses the node, which gets its peers all the same.
-    directory.announce(t.info_hash, {peer, b.peer_id, t.complete, call.here}, t.event == "completed", heartbeat_lifetime, call.now);
+    directory.announce(t.info_hash, {peer, b.peer_id, t.complete, call.here}, t.event == "completed",
+                       heartbeat_lifetime, call.now);
     for (const auto& p : peers_for(call, t.info_hash, {peer, b.peer_id, t.complete, call.here}, peers_default)) {
       r.peers.push_back(p.endpoint);
     }
@@ -328,7 +339,7 @@ wire::HttpResponse TrackerServer::Parts::get_file(const Call& call, const std::s
 }
 
 wire::HttpResponse TrackerServer::Parts::put_file(const Call& call, const std::string& name) {
-  if (saves.size() >= notice_saves_max) return api_error(503, "busy", "too many changes wait to be saved", "try again");
+  if (saves.size() >= saves_max) return api_error(503, "busy", "too many changes wait to be saved", "try again");
   const auto* old = catalogue.find(name);
   const auto old_hash = old != nullptr ? std::optional(old->info_hash) : std::nullopt;
   const auto put = catalogue.put(name, call.request.body, asks_to_replace(call.request.query()));
@@ -344,7 +355,7 @@ wire::HttpResponse TrackerServer::Parts::put_file(const Call& call, const std::s
 wire::HttpResponse TrackerServer::Parts::delete_file(const std::string& name) {
   const auto* file = catalogue.find(name);
   if (file == nullptr) return not_found(name);
-  if (saves.size() >= notice_saves_max) return api_error(503, "busy", "too many changes wait to be saved", "try again");
+  if (saves.size() >= saves_max) return api_error(503, "busy", "too many changes wait to be saved", "try again");
   const auto hash = file->info_hash;
   catalogue.remove(name);
   if (catalogue.name_of(hash) == nullptr) directory.keep(hash, false);
@@ -366,7 +377,8 @@ wire::HttpResponse TrackerServer::Parts::welcome(const Call& call) {
   page += fmt::format("  see what is shared    swarm status -t {}\n", call.url);
   page += fmt::format("  share a file          swarm seed FILE -t {}\n", call.url);
   page += fmt::format("  get it elsewhere      swarm get NAME -t {}\n\n", call.url);
-  page += fmt::format("Any BitTorrent client can join: {}/t/NAME.torrent, announce at {}/announce\n", call.url, call.url);
+  page +=
+      fmt::format("Any BitTorrent client can join: {}/t/NAME.torrent, announce at {}/announce\n", call.url, call.url);
   return text(200, page);
 }
 
@@ -392,8 +404,16 @@ wire::StatusFile TrackerServer::Parts::status_file(const std::string& name, cons
                                                    const std::string& url) const {
   const auto counts = directory.counts(file.info_hash);
   const auto dn = percent_encode(as_bytes(name));
-  wire::StatusFile f{file.info_hash, name, file.bytes, file.pieces, file.piece_bytes, nodes.copies(file.info_hash),
-                     counts.seeds, counts.leechers, "magnet:?xt=urn:btih:" + to_hex(file.info_hash) + "&dn=" + dn, {}, true};
+  wire::StatusFile f;
+  f.info_hash = file.info_hash;
+  f.name = name;
+  f.bytes = file.bytes;
+  f.pieces = file.pieces;
+  f.piece_bytes = file.piece_bytes;
+  f.copies = nodes.copies(file.info_hash);
+  f.seeders = counts.seeds;
+  f.leechers = counts.leechers;
+  f.magnet = "magnet:?xt=urn:btih:" + to_hex(file.info_hash) + "&dn=" + dn;
   if (!url.empty()) {
     f.magnet += "&tr=" + percent_encode(as_bytes(url + "/announce"));
     f.torrent_url = url + "/t/" + dn + ".torrent";

@@ -11,7 +11,8 @@ using namespace swarm::test;
 using core::Catalogue;
 
 TEST_CASE("names that can become a file and a part of a URL") {
-  for (const std::string good : {"a", "debian.iso", "foo... bar", "...", "-", "a\\b", "\xc3\xa9t\xc3\xa9", "a:b?c#d%"}) {
+  for (const std::string good :
+       {"a", "debian.iso", "foo... bar", "...", "-", "a\\b", "\xc3\xa9t\xc3\xa9", "a:b?c#d%"}) {
     CAPTURE(good);
     CHECK(Catalogue::is_name(good));
   }

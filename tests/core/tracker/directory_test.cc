@@ -79,8 +79,8 @@ TEST_CASE("seeds are given leechers only") {
 
 TEST_CASE("what nobody can use is not handed out") {
   Fixture f;
-  for (const auto* bad : {"10.0.0.1:0", "0.0.0.0:1", "[::]:1", "224.0.0.1:1", "169.254.1.1:1", "[fe80::1]:1", "[ff02::1]:1",
-                          "127.0.0.1:1", "[::1]:1"}) {
+  for (const auto* bad : {"10.0.0.1:0", "0.0.0.0:1", "[::]:1", "224.0.0.1:1", "169.254.1.1:1", "[fe80::1]:1",
+                          "[ff02::1]:1", "127.0.0.1:1", "[::1]:1"}) {
     f.announce(1, *Endpoint::from(bad));
   }
   f.announce(1, *Endpoint::from("[2001:db8::1]:5"));
@@ -173,7 +173,7 @@ TEST_CASE("the same as naive lists, under any order of events") {
 
 TEST_CASE("full: a flood of random hashes from one address evicts itself, not the swarms of others") {
   Fixture f({1000, 100'000});
-  for (std::uint32_t i = 0; i < 300; ++i) {        // honest: swarms of two, and lone seeds
+  for (std::uint32_t i = 0; i < 300; ++i) {  // honest: swarms of two, and lone seeds
     f.announce(i, at(i), true);
     if (i < 200) f.announce(i, at(i + 1000));
   }

@@ -75,13 +75,15 @@ struct Fixture {
   std::string told() {
     std::string out;
     for (const auto& n : notices.take()) {
-      if (const auto* j = std::get_if<NodeJoined>(&n)) out += "joined " + j->name + " " + j->role + (j->plain ? " plain" : "");
+      if (const auto* j = std::get_if<NodeJoined>(&n))
+        out += "joined " + j->name + " " + j->role + (j->plain ? " plain" : "");
       if (const auto* l = std::get_if<NodeLeft>(&n)) out += "left " + l->name + (l->silent ? " silent" : "");
       if (const auto* s = std::get_if<NodeShares>(&n)) out += s->name + " shares " + s->file;
       if (const auto* g = std::get_if<NodeGets>(&n)) out += g->name + " gets " + g->file;
       if (const auto* c = std::get_if<NodeCompleted>(&n)) out += c->name + " completed " + c->file;
       if (const auto* c = std::get_if<NodeChecked>(&n)) {
-        out += c->name + (c->pieces.ok ? " ok " : " BAD ") + std::to_string(c->pieces.first) + "+" + std::to_string(c->pieces.count);
+        out += c->name + (c->pieces.ok ? " ok " : " BAD ") + std::to_string(c->pieces.first) + "+" +
+               std::to_string(c->pieces.count);
       }
       out += "; ";
     }
@@ -256,8 +258,8 @@ TEST_CASE("stopped takes one torrent away") {
 
 TEST_CASE("seen: now while beats come as expected, the age when a node is silent") {
   Fixture f;
-  f.beat(1, {f.torrent(500)});   // moving: a beat a second
-  f.beat(2, {f.torrent(0)});     // idle: every 15 s
+  f.beat(1, {f.torrent(500)});  // moving: a beat a second
+  f.beat(2, {f.torrent(0)});    // idle: every 15 s
   f.now += 2900ms;
   for (const auto& n : f.nodes.view(9, f.now)) CHECK(n.seen_s == 0);
   f.now += 100ms;
@@ -409,8 +411,10 @@ TEST_CASE("copies through beats equal a count from scratch") {
       std::uint32_t whole = 0;
       std::vector<std::vector<bool>> bitmaps;
       for (const auto& [id, twin] : twins) {
-        if (twin.whole) ++whole;
-        else if (twin.known) bitmaps.push_back(twin.has);
+        if (twin.whole)
+          ++whole;
+        else if (twin.known)
+          bitmaps.push_back(twin.has);
       }
       REQUIRE(f.nodes.copies(hash(1)) == doctest::Approx(model::copies(10, whole, bitmaps)));
     }

@@ -42,7 +42,8 @@ TEST_CASE("what waits is bounded, and the good checks go first") {
   CHECK(all.size() <= Notices::waiting_max);
   CHECK(std::holds_alternative<FileAdded>(all.front()));
   std::size_t failures = 0;
-  for (const auto& n : all) failures += std::holds_alternative<NodeChecked>(n) && !std::get<NodeChecked>(n).pieces.ok ? 1 : 0;
+  for (const auto& n : all)
+    failures += std::holds_alternative<NodeChecked>(n) && !std::get<NodeChecked>(n).pieces.ok ? 1 : 0;
   CHECK(failures == 5'000);
 
   for (std::uint32_t i = 0; i < 25'000; ++i) notices.add(check(i, 1, false));

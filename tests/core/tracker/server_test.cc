@@ -45,7 +45,9 @@ struct Fixture {
     r.body = to_buffer(body);
     return server.on_request(r, *Endpoint::from(from), local, now);
   }
-  wire::HttpResponse get(std::string target, const char* from = "192.168.1.9:40000") { return call("GET", target, from); }
+  wire::HttpResponse get(std::string target, const char* from = "192.168.1.9:40000") {
+    return call("GET", target, from);
+  }
   std::string text(std::string target) {
     const auto r = get(target);
     return std::string(as_text(r.body));
@@ -101,7 +103,8 @@ struct Fixture {
 
 template <class Notice>
 std::size_t count(const std::vector<TrackerNotice>& all) {
-  return static_cast<std::size_t>(std::ranges::count_if(all, [](auto& n) { return std::holds_alternative<Notice>(n); }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(all, [](auto& n) { return std::holds_alternative<Notice>(n); }));
 }
 
 std::vector<std::string> texts(const std::vector<wire::AnnouncedPeer>& peers) {
@@ -134,7 +137,8 @@ TEST_CASE("hello, health, the front page, and what is not there") {
   CHECK(f.get("/readyz").status == 200);
   CHECK(f.text("/").find("swarm get NAME -t http://nas:6969") != std::string::npos);
   CHECK(f.get("/").headers.find("content-type") == "text/plain; charset=utf-8");
-  for (const auto* nothing : {"/x", "/api/v1/", "/api/v1/files/", "/t/", "/t/.torrent", "/t/x", "/api/v1/files/%zz", "/metrics", "*", ""}) {
+  for (const auto* nothing :
+       {"/x", "/api/v1/", "/api/v1/files/", "/t/", "/t/.torrent", "/t/x", "/api/v1/files/%zz", "/metrics", "*", ""}) {
     CAPTURE(nothing);
     CHECK(f.get(nothing).status == 404);
     CHECK(f.error_code(f.get(nothing)) == "not_found");
@@ -169,7 +173,8 @@ TEST_CASE("the catalogue: put, list, get, replace, delete, and what is to be sav
   CHECK(r.status == 201);
   auto files = wire::files_from_json(as_text(r.body));
   REQUIRE(files);
-  CHECK((*files)[0].magnet == "magnet:?xt=urn:btih:" + to_hex(iso) + "&dn=debian.iso&tr=http%3A%2F%2Fnas%3A6969%2Fannounce");
+  CHECK((*files)[0].magnet ==
+        "magnet:?xt=urn:btih:" + to_hex(iso) + "&dn=debian.iso&tr=http%3A%2F%2Fnas%3A6969%2Fannounce");
   CHECK((*files)[0].torrent_url == "http://nas:6969/t/debian.iso.torrent");
   auto saves = f.server.take_saves();
   REQUIRE(saves.size() == 1);
@@ -247,7 +252,8 @@ TEST_CASE("a .torrent is handed out with this tracker first, unless it is there 
     const auto m = wire::parse_metainfo(r.body, "a");
     REQUIRE(m);
     CHECK(m->info_hash == hash_of(other));
-    CHECK(m->trackers == std::vector<std::vector<std::string>>{{"http://nas:6969/announce"}, {"http://other/announce"}});
+    CHECK(m->trackers ==
+          std::vector<std::vector<std::string>>{{"http://nas:6969/announce"}, {"http://other/announce"}});
   }
   const TorrentOf ours{.pieces = 3, .trackers = {{"http://x/announce"}, {"http://nas:6969/announce"}}};
   f.put("b", ours);
@@ -309,7 +315,8 @@ TEST_CASE("compact=0 gives dictionaries with ids, no_peer_id without") {
   a.peer_id = *PeerId::from(as_bytes("-TR3000-abcdefghijkl"));
   a.port = 5;
   a.compact = false;
-  CHECK(as_text(f.get("/announce?" + wire::encode_query(a)).body).find("7:peer id20:-LT2080-abcdefghijkl") != std::string_view::npos);
+  CHECK(as_text(f.get("/announce?" + wire::encode_query(a)).body).find("7:peer id20:-LT2080-abcdefghijkl") !=
+        std::string_view::npos);
   a.no_peer_id = true;
   CHECK(as_text(f.get("/announce?" + wire::encode_query(a)).body).find("7:peer id") == std::string_view::npos);
 }
@@ -328,12 +335,12 @@ TEST_CASE("numwant: 50 by default, 200 at most, 0 for none") {
 TEST_CASE("malformed announces get a bencoded reason and leave nothing behind") {
   Fixture f;
   const std::string id = "&peer_id=-TR3000-abcdefghijkl&port=";
-  for (const auto& target : {std::string("/announce"), "/announce?info_hash=abcdefghijklmnopqrs" + id + "1",
-                             "/announce?info_hash=abcdefghijklmnopqrst" + id + "0",
-                             "/announce?info_hash=abcdefghijklmnopqrst" + id + "70000",
-                             "/announce?info_hash=%zzcdefghijklmnopqrst" + id + "1",
-                             "/announce?info_hash=abcdefghijklmnopqrs%4" + id + "1",
-                             "/announce?" + std::string(100'000, 'q')}) {
+  for (const auto& target :
+       {std::string("/announce"), "/announce?info_hash=abcdefghijklmnopqrs" + id + "1",
+        "/announce?info_hash=abcdefghijklmnopqrst" + id + "0",
+        "/announce?info_hash=abcdefghijklmnopqrst" + id + "70000",
+        "/announce?info_hash=%zzcdefghijklmnopqrst" + id + "1", "/announce?info_hash=abcdefghijklmnopqrs%4" + id + "1",
+        "/announce?" + std::string(100'000, 'q')}) {
     const auto r = f.get(target);
     CHECK(r.status == 200);
     const auto reply = wire::decode_announce_reply(r.body);
@@ -359,7 +366,8 @@ TEST_CASE("scrape counts, as BEP 48 wants it") {
   f.announce(iso, "10.0.0.1:1", 1, "&left=0&event=completed");
   f.announce(iso, "10.0.0.2:1", 1, "&left=7");
   const auto hash = percent_encode(iso.view());
-  const auto reply = wire::decode_scrape(f.get("/scrape?info_hash=" + hash + "&info_hash=" + percent_encode(Buffer(20))).body);
+  const auto reply =
+      wire::decode_scrape(f.get("/scrape?info_hash=" + hash + "&info_hash=" + percent_encode(Buffer(20))).body);
   REQUIRE(reply);
   REQUIRE(reply->size() == 2);
   CHECK((*reply)[1].complete == 1);
@@ -485,8 +493,10 @@ TEST_CASE("a node on the tracker's machine is reachable from elsewhere and from 
   const auto loopback = *Endpoint::from("127.0.0.1:6969");
   f.beat(f.node(1, iso, true), "127.0.0.1:40000", loopback);
   // From elsewhere: at the address by which the asker found the tracker.
-  CHECK(texts(f.beat(f.node(2, iso, false), "192.168.1.9:1").torrents[0].peers) == std::vector<std::string>{"192.168.1.1:6881"});
-  CHECK(texts(f.announce(iso, "192.168.1.8:1", 1).peers) == std::vector<std::string>{"192.168.1.1:6881", "192.168.1.9:6881"});
+  CHECK(texts(f.beat(f.node(2, iso, false), "192.168.1.9:1").torrents[0].peers) ==
+        std::vector<std::string>{"192.168.1.1:6881"});
+  CHECK(texts(f.announce(iso, "192.168.1.8:1", 1).peers) ==
+        std::vector<std::string>{"192.168.1.1:6881", "192.168.1.9:6881"});
   // From here: as it came.
   auto r = f.beat(f.node(3, iso, false), "127.0.0.1:40001", loopback);
   CHECK(std::ranges::count(texts(r.torrents[0].peers), "127.0.0.1:6881") == 0);  // node3 itself has that place
@@ -563,7 +573,11 @@ TEST_CASE("any request at all is answered") {
   Random random(9);
   const std::vector<std::string> targets = {
       "/announce?info_hash=abcdefghijklmnopqrst&peer_id=-TR3000-abcdefghijkl&port=6881&left=0&event=started",
-      "/scrape?info_hash=abcdefghijklmnopqrst", "/api/v1/files/debian.iso?replace=1", "/t/debian.iso.torrent", "/api/v1/status", "/"};
+      "/scrape?info_hash=abcdefghijklmnopqrst",
+      "/api/v1/files/debian.iso?replace=1",
+      "/t/debian.iso.torrent",
+      "/api/v1/status",
+      "/"};
   const std::vector<std::string> methods = {"GET", "GET", "GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS"};
   const std::vector<std::string> bodies = {std::string(as_text(torrent_of({}))), to_json(f.node(1, iso, false)), ""};
   for (int i = 0; i < 20'000; ++i) {
@@ -571,8 +585,10 @@ TEST_CASE("any request at all is answered") {
     auto body = bodies[random.below(bodies.size())];
     for (auto n = random.below(4); n > 0; --n) {
       const auto at = random.below(target.size());
-      if (random.below(2) == 0) target[at] = static_cast<char>(random.below(256));
-      else target.erase(at, 1);
+      if (random.below(2) == 0)
+        target[at] = static_cast<char>(random.below(256));
+      else
+        target.erase(at, 1);
       if (target.empty()) target = "/";
       if (!body.empty() && random.below(2) == 0) body[random.below(body.size())] = static_cast<char>(random.below(256));
     }

@@ -1,0 +1,212 @@
+#include <fstream>
+#include <vector>
+
+#include "base/sha1.hh"
+#include "support.hh"
+#include "uv/http_client.hh"
+#include "uv/tracker_host.hh"
+#include "uv/tracker_state.hh"
+#include "wire/metainfo.hh"
+
+using namespace swarm;
+using namespace swarm::uv;
+
+namespace {
+
+Buffer torrent(const std::string& name) {
+  wire::NewInfo fresh;
+  fresh.name = name;
+  fresh.piece_bytes = 16 * 1024;
+  fresh.files.push_back({.path = {name}, .length = 5});
+  fresh.pieces.push_back(sha1(as_bytes("12345")));
+  auto info = wire::parse_info(wire::write_info(fresh), "test");
+  REQUIRE(info);
+  return wire::write_torrent(*info);
+}
+
+TrackerHostOptions options(const std::string& state) {
+  TrackerHostOptions o;
+  o.tracker.version = "0";
+  o.tracker.name = "test";
+  o.listen = {"127.0.0.1:0"};
+  o.state = state;
+  return o;
+}
+
+struct Tracker {
+  Loop& loop;
+  TrackerHost host;
+  HttpClient client;
+  std::string url;
+
+  Tracker(Loop& l, TrackerHostOptions o) : loop(l), host(l, std::move(o)), client(l) {
+    const auto at = host.start();
+    REQUIRE(at);
+    url = "http://" + at->front().text();
+  }
+  Result<wire::HttpResponse> ask(const std::string& method, const std::string& target, Buffer body = {}) {
+    HttpAsk what{.url = url, .request = {}};
+    what.request.method = method;
+    what.request.target = target;
+    what.request.body = std::move(body);
+    std::optional<Result<wire::HttpResponse>> reply;
+    client.ask(std::move(what), [&](Result<wire::HttpResponse> r) { reply = std::move(r); });
+    REQUIRE(run_until(loop, [&] { return reply.has_value(); }));
+    return std::move(*reply);
+  }
+  int status(const std::string& method, const std::string& target, Buffer body = {}) {
+    const auto reply = ask(method, target, std::move(body));
+    return reply ? reply->status : 0;
+  }
+  std::vector<std::string> files() {
+    const auto reply = ask("GET", "/api/v1/files");
+    REQUIRE(reply);
+    const auto files = wire::files_from_json(as_text(reply->body));
+    REQUIRE(files);
+    std::vector<std::string> names;
+    for (const auto& file : *files) names.push_back(file.name);
+    return names;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the catalogue is on the disk when the reply comes, and is there after a restart") {
+  const auto loop = make_loop();
+  const TempFolder folder;
+  const auto state = folder.path("below/state");
+  {
+    Tracker tracker(*loop, options(state));
+    CHECK(tracker.status("PUT", "/api/v1/files/a.iso", torrent("a.iso")) / 100 == 2);
+    CHECK(std::filesystem::exists(state + "/a.iso.torrent"));
+    CHECK(tracker.status("PUT", "/api/v1/files/b.iso", torrent("b.iso")) / 100 == 2);
+    CHECK(tracker.files() == std::vector<std::string>{"a.iso", "b.iso"});
+    CHECK(tracker.status("DELETE", "/api/v1/files/a.iso") / 100 == 2);
+    CHECK_FALSE(std::filesystem::exists(state + "/a.iso.torrent"));
+  }  // as a kill would
+  CHECK((std::filesystem::status(state).permissions() & std::filesystem::perms::all) == std::filesystem::perms::owner_all);
+  {
+    Tracker tracker(*loop, options(state));
+    CHECK(tracker.files() == std::vector<std::string>{"b.iso"});
+    const auto handed_out = wire::parse_metainfo(tracker.ask("GET", "/t/b.iso.torrent")->body, "reply");
+    REQUIRE(handed_out);  // with this tracker's announce URL, but the same info
+    CHECK(handed_out->info == wire::parse_metainfo(torrent("b.iso"), "ours")->info);
+    bool stopped = false;
+    tracker.host.stop([&] { stopped = true; });
+    CHECK(run_until(*loop, [&] { return stopped; }));
+  }
+}
+
+TEST_CASE("what is no torrent in the state folder is told and left alone") {
+  const auto loop = make_loop();
+  const TempFolder folder;
+  std::ofstream(folder.path("bad.iso.torrent")) << "<html>";
+  std::ofstream(folder.path("notes.txt")) << "mine";
+  std::ofstream(folder.path("good.torrent"), std::ios::binary) << as_text(torrent("good"));
+  Tracker tracker(*loop, options(folder.path()));
+  CHECK(tracker.files() == std::vector<std::string>{"good"});
+  REQUIRE(tracker.host.left_out().size() == 1);
+  CHECK(std::filesystem::exists(folder.path("bad.iso.torrent")));
+  CHECK(std::filesystem::exists(folder.path("notes.txt")));
+}
+
+TEST_CASE("a change that cannot be written is told, and written as soon as that is possible") {
+  const auto loop = make_loop();
+  const TempFolder folder;
+  const auto state = folder.path("state");
+  Tracker tracker(*loop, options(state));
+  // A folder in the way: even root cannot put a file there.
+  std::filesystem::create_directories(state + "/a.iso.torrent/x");
+  const auto reply = tracker.ask("PUT", "/api/v1/files/a.iso", torrent("a.iso"));
+  REQUIRE(reply);
+  CHECK(reply->status == 500);
+  const auto error = wire::api_error_from_json(as_text(reply->body));
+  REQUIRE(error);
+  CHECK_FALSE(error->message.empty());
+  std::filesystem::remove_all(state + "/a.iso.torrent");
+  CHECK(run_until(*loop, [&] { return std::filesystem::is_regular_file(state + "/a.iso.torrent"); }));
+}
+
+TEST_CASE("a name that is too long for a file's is kept, found again and dropped") {
+  const TempFolder folder;
+  const std::string state = folder.path("state");
+  const std::string name(255, 'x');
+  REQUIRE(load_state(state));
+  REQUIRE(apply_save(state, core::KeepFile{name, to_buffer("d1:ae")}));
+  auto kept = load_state(state);
+  REQUIRE(kept);
+  REQUIRE(kept->size() == 1);
+  CHECK(kept->front().name == name);
+  REQUIRE(apply_save(state, core::DropFile{name}));
+  CHECK(load_state(state)->empty());
+  CHECK(std::filesystem::is_empty(state));
+}
+
+TEST_CASE("names of the catalogue as names of files, and back") {
+  CHECK(state_file_name("debian.iso") == "debian.iso.torrent");
+  CHECK(state_file_name("a/b") == "a%2Fb.torrent");
+  CHECK(state_file_name("..") == "%2E..torrent");
+  CHECK(state_file_name(".hidden") == "%2Ehidden.torrent");
+  CHECK(state_file_name("100%") == "100%25.torrent");
+  CHECK(state_file_name("a\nb") == "a%0Ab.torrent");
+  CHECK(state_file_name("größe") == "größe.torrent");
+  CHECK(state_file_name("=x") == "%3Dx.torrent");
+  CHECK(state_file_name(std::string(255, 'x')).size() == 1 + 40 + 8);
+  CHECK(state_file_name(std::string(255, 'x')).starts_with('='));
+  const TempFolder folder;
+  for (const auto* name : {"debian.iso", "a/b", "..", ".hidden", "100%", "a b", "größe", "x.torrent"}) {
+    CAPTURE(name);
+    REQUIRE(apply_save(folder.path(), core::KeepFile{name, to_buffer(name)}));
+    const auto kept = load_state(folder.path());
+    REQUIRE(kept);
+    REQUIRE(kept->size() == 1);
+    CHECK(kept->front().name == name);
+    CHECK(kept->front().torrent.value() == name);
+    REQUIRE(apply_save(folder.path(), core::DropFile{name}));
+    CHECK(load_state(folder.path())->empty());
+  }
+  CHECK(apply_save(folder.path(), core::DropFile{"never there"}));
+}
+
+TEST_CASE("a state folder that cannot be made, a port in use, an address that is none") {
+  const auto loop = make_loop();
+  const TempFolder folder;
+  std::ofstream(folder.path("file")) << "x";
+  const auto start = [&](TrackerHostOptions o) { return TrackerHost(*loop, std::move(o)).start(); };
+  auto failed = start(options(folder.path("file/state")));
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().exit == Exit::disk);
+
+  const Tracker tracker(*loop, options(""));
+  auto same = options("");
+  same.listen = {tracker.url.substr(7)};
+  failed = start(same);
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().code == "port_in_use");
+  CHECK(failed.error().hint.starts_with("Use --listen :"));
+
+  for (const auto* nonsense : {"nonsense:port", "1.2.3.4:99999", ":x"}) {
+    same.listen = {nonsense};
+    CAPTURE(nonsense);
+    CHECK_FALSE(start(same));
+  }
+  for (const auto* fine : {":0", "0", "127.0.0.1:0", "[::1]:0", "localhost:0"}) {
+    same.listen = {fine};
+    CAPTURE(fine);
+    const auto at = start(same);
+    if (std::string_view(fine) != "[::1]:0") CHECK(at);
+    if (at) CHECK(at->front().port != 0);
+  }
+}
+
+TEST_CASE("notices come with the requests that cause them") {
+  const auto loop = make_loop();
+  Tracker tracker(*loop, options(""));
+  std::vector<std::string> added;
+  tracker.host.set_notice([&](const core::TrackerNotice& notice) {
+    if (const auto* file = std::get_if<core::FileAdded>(&notice)) added.push_back(file->name);
+  });
+  CHECK(tracker.status("PUT", "/api/v1/files/a.iso", torrent("a.iso")) / 100 == 2);
+  CHECK(added == std::vector<std::string>{"a.iso"});
+  CHECK(tracker.host.status().files.size() == 1);
+}
