@@ -20,7 +20,8 @@ double share(std::uint64_t part, std::uint64_t whole) {
 }
 
 double eta_s(const core::TorrentStats& s) {
-  return s.rate_down > 0 ? static_cast<double>(s.bytes_total - std::min(s.bytes_total, s.bytes_done)) / s.rate_down : -1;
+  return s.rate_down > 0 ? static_cast<double>(s.bytes_total - std::min(s.bytes_total, s.bytes_done)) / s.rate_down
+                         : -1;
 }
 
 bool moves(const core::TorrentStats& s) { return s.rate_down >= 0.5; }
@@ -160,9 +161,8 @@ std::string plain_line(const Transfer& t) {
                        counted(s.copies_elsewhere, "whole copy elsewhere", "whole copies elsewhere"));
   }
   auto line = fmt::format("{}: {:.0f}% {} {} eta {} pieces {}/{} sha1 ok, {} bad", name,
-                          std::floor(share(s.bytes_done, s.bytes_total) * 100),
-                          sizes_text(s.bytes_done, s.bytes_total), rate_or_zero(s.rate_down), eta_short(eta_s(s)),
-                          s.pieces_verified, s.pieces, s.hash_failures);
+                          std::floor(share(s.bytes_done, s.bytes_total) * 100), sizes_text(s.bytes_done, s.bytes_total),
+                          rate_or_zero(s.rate_down), eta_short(eta_s(s)), s.pieces_verified, s.pieces, s.hash_failures);
   const auto waiting = why_waiting(t);
   if (!waiting.empty()) line += fmt::format(" (waiting: {})", waiting);
   return line;
@@ -229,15 +229,15 @@ std::string hashed_line(const Preparing& p, double seconds, const Look& look) {
 
 std::vector<std::string> sharing_lines(const Sharing& s, const Look& look) {
   std::vector<std::string> lines;
-  lines.push_back(fmt::format("sharing {}  {}  {} x {}{}", painted(printable(s.name), Paint::bold, look),
-                              size_text(s.bytes_total), counted(s.pieces, "piece", "pieces"),
-                              piece_bytes_text(s.piece_bytes),
-                              s.label.empty() ? fmt::format("   port {}", s.port) : fmt::format("   tracker {}", s.label)));
+  lines.push_back(
+      fmt::format("sharing {}  {}  {} x {}{}", painted(printable(s.name), Paint::bold, look), size_text(s.bytes_total),
+                  counted(s.pieces, "piece", "pieces"), piece_bytes_text(s.piece_bytes),
+                  s.label.empty() ? fmt::format("   port {}", s.port) : fmt::format("   tracker {}", s.label)));
   if (s.torrent_url.empty()) return lines;
   lines.emplace_back();
-  lines.push_back(fmt::format("  any other machine        {}",
-                              painted(fmt::format("swarm get {} -t {}", printable(shell_quoted({s.name})), s.tracker),
-                                      Paint::hint, look)));
+  lines.push_back(fmt::format(
+      "  any other machine        {}",
+      painted(fmt::format("swarm get {} -t {}", printable(shell_quoted({s.name})), s.tracker), Paint::hint, look)));
   lines.push_back(fmt::format("  any BitTorrent client    {}", s.torrent_url));
   lines.emplace_back();
   return lines;

@@ -27,7 +27,7 @@ struct Preparing {
   std::string verb;  ///< "hashing", "verifying"
   std::string name;
   std::uint64_t bytes_done = 0, bytes_total = 0;
-  double rate = 0;   ///< bytes/s
+  double rate = 0;  ///< bytes/s
 };
 
 struct Snapshot {

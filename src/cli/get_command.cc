@@ -45,7 +45,7 @@ class GetCommand {
  private:
   struct Item {
     std::string what;
-    std::string name;    ///< as it is saved
+    std::string name;  ///< as it is saved
     std::string target;
     unsigned renamed = 0;
     std::shared_ptr<const wire::Metainfo> info;
@@ -86,7 +86,7 @@ class GetCommand {
   std::list<Item> items_;
   std::size_t at_ = 0;  ///< the WHAT that is next
   bool looking_ = false;
-  int code_ = 0;        ///< of the first failure
+  int code_ = 0;  ///< of the first failure
 };
 
 int GetCommand::run() {
@@ -147,7 +147,8 @@ void GetCommand::on_torrent(At item, Result<FoundTorrent> found) {
 void GetCommand::look_at_target(At item) {
   const auto same = [&](const Item& i) { return &i != &*item && i.moving && i.target == item->target; };
   if (std::ranges::any_of(items_, same)) {
-    return on_target(item, fail(Exit::disk, "exists", fmt::format("{} is what another download here is saved as", printable(item->target)),
+    return on_target(item, fail(Exit::disk, "exists",
+                                fmt::format("{} is what another download here is saved as", printable(item->target)),
                                 "Use --rename, or fetch it into another folder"));
   }
   std::error_code none;
@@ -174,9 +175,8 @@ void GetCommand::on_target(At item, Result<Prepared> there) {
 }
 
 void GetCommand::add(At item) {
-  const bool all_silent = std::ranges::all_of(item->trackers, [](const FoundTracker& t) {
-    return t.kind == FoundTracker::Kind::silent;
-  });
+  const bool all_silent =
+      std::ranges::all_of(item->trackers, [](const FoundTracker& t) { return t.kind == FoundTracker::Kind::silent; });
   if (all_silent && item->info->trackers.empty() && options_.peers.empty()) {
     failed(*item, item->trackers.empty() ? no_tracker_error(options_.again) : item->trackers.front().error);
     return next();
@@ -194,7 +194,8 @@ void GetCommand::add(At item) {
   download.storage.replace = options_.overwrite;
   download.trackers = announce_tiers(item->trackers, item->info->trackers);
   download.swarm_trackers = swarm_bases(item->trackers);
-  session_.driver().add(std::move(download), [this, item](Result<uv::Added> added) { on_added(item, std::move(added)); });
+  session_.driver().add(std::move(download),
+                        [this, item](Result<uv::Added> added) { on_added(item, std::move(added)); });
 }
 
 void GetCommand::on_added(At item, Result<uv::Added> added) {
@@ -212,12 +213,19 @@ void GetCommand::on_added(At item, Result<uv::Added> added) {
   const auto stats = session_.driver().stats(item->id);
   const auto here = added->pieces_verified + added->pieces_unchecked;
   if (added->resumed) {
-    const auto fraction = stats.bytes_total == 0 ? 1.0 : static_cast<double>(stats.bytes_done) / static_cast<double>(stats.bytes_total);
+    const auto fraction =
+        stats.bytes_total == 0 ? 1.0 : static_cast<double>(stats.bytes_done) / static_cast<double>(stats.bytes_total);
     voice_.advise(resuming_line(item->name, here, item->info->piece_count(), fraction));
   }
   const auto* tracker = main_tracker(item->trackers);
-  voice_.event(start_json({item->name, item->info->info_hash, item->info->bytes_total, item->info->piece_count(), here,
-                           tracker == nullptr ? std::string() : tracker->address.base, {}, session_.driver().port()},
+  voice_.event(start_json({item->name,
+                           item->info->info_hash,
+                           item->info->bytes_total,
+                           item->info->piece_count(),
+                           here,
+                           tracker == nullptr ? std::string() : tracker->address.base,
+                           {},
+                           session_.driver().port()},
                           voice_.time()));
   session_.redraw();
   next();
@@ -225,7 +233,8 @@ void GetCommand::on_added(At item, Result<uv::Added> added) {
 
 void GetCommand::already_whole(Item& item, const Prepared& there) {
   const auto pieces = item.info->piece_count();
-  voice_.event(start_json({item.name, item.info->info_hash, item.info->bytes_total, pieces, pieces, {}, {}, 0}, voice_.time()));
+  voice_.event(
+      start_json({item.name, item.info->info_hash, item.info->bytes_total, pieces, pieces, {}, {}, 0}, voice_.time()));
   Transfer now{item.name, false, {}};
   now.stats.pieces = now.stats.pieces_verified = pieces;
   now.stats.bytes_total = now.stats.bytes_done = item.info->bytes_total;
@@ -300,7 +309,8 @@ void GetCommand::on_signal(int number) {
   for (const auto& item : items_) {
     if (!item.moving) continue;
     const auto s = session_.driver().stats(item.id);
-    const auto fraction = s.bytes_total == 0 ? 1.0 : static_cast<double>(s.bytes_done) / static_cast<double>(s.bytes_total);
+    const auto fraction =
+        s.bytes_total == 0 ? 1.0 : static_cast<double>(s.bytes_done) / static_cast<double>(s.bytes_total);
     voice_.advise(fmt::format("stopped {} at {}", printable(item.name), percent_text(fraction)));
   }
   voice_.event(error_json(128 + number, "interrupted", "stopped by a signal", "resume with: " + options_.again));
@@ -318,9 +328,7 @@ Snapshot GetCommand::look() const {
   return now;
 }
 
-std::string GetCommand::label(const Item& item) const {
-  return options_.words.size() > 1 ? item.name : std::string();
-}
+std::string GetCommand::label(const Item& item) const { return options_.words.size() > 1 ? item.name : std::string(); }
 
 }  // namespace
 

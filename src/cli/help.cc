@@ -48,8 +48,9 @@ std::string help_text(Command command) {
       out += row(fmt::format("  swarm {} {}", c.name, c.words), c.summary, {});
     }
     out += row("  swarm --help, --version", "this text; the version", {});
-    out += "\nOn one machine 'swarm tracker', on a second 'swarm seed FILE -t FIRST', on all others 'swarm get FILE -t "
-           "FIRST'.\nOptions of a command: swarm COMMAND --help. Everything: man swarm.\n";
+    out +=
+        "\nOn one machine 'swarm tracker', on a second 'swarm seed FILE -t FIRST', on all others 'swarm get FILE -t "
+        "FIRST'.\nOptions of a command: swarm COMMAND --help. Everything: man swarm.\n";
     return out;
   }
   const auto& spec = *std::ranges::find(command_table(), command, &CommandSpec::command);
@@ -63,8 +64,9 @@ std::string help_text(Command command) {
     }
   }
   out += row("  -h, --help", "this text", {});
-  out += "\nSizes: 64K 10M 10MiB 10MB. Rates: 10M 10MB/s 100Mbit. Durations: 90 90s 15m 2h 200ms.\n"
-         "Every long option is also a variable: SWARM_TRACKER=nas is -t nas.\n";
+  out +=
+      "\nSizes: 64K 10M 10MiB 10MB. Rates: 10M 10MB/s 100Mbit. Durations: 90 90s 15m 2h 200ms.\n"
+      "Every long option is also a variable: SWARM_TRACKER=nas is -t nas.\n";
   return out;
 }
 

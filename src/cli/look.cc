@@ -13,12 +13,23 @@ std::string painted(std::string_view text, Paint paint, const Look& look) {
   if (!look.colour || paint == Paint::none || text.empty()) return std::string(text);
   const char* code = "";
   switch (paint) {
-    case Paint::none: break;
-    case Paint::bold: code = "1"; break;
-    case Paint::dim: code = "2"; break;
-    case Paint::good: code = "32"; break;
-    case Paint::bad: code = "1;31"; break;
-    case Paint::hint: code = "36"; break;
+    case Paint::none:
+      break;
+    case Paint::bold:
+      code = "1";
+      break;
+    case Paint::dim:
+      code = "2";
+      break;
+    case Paint::good:
+      code = "32";
+      break;
+    case Paint::bad:
+      code = "1;31";
+      break;
+    case Paint::hint:
+      code = "36";
+      break;
   }
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }

@@ -1,8 +1,8 @@
 // swarm: what was typed goes to its subcommand, what comes back is the exit code. Nothing escapes from here: CLI11's exceptions
 // end in options.cc, all others below.
-#include <csignal>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <algorithm>
 #include <cstdio>
@@ -24,11 +24,16 @@ using namespace swarm::cli;
 
 int dispatch(const Options& options, const Environment& environment, Voice& voice) {
   switch (options.command) {
-    case Command::tracker: return run_tracker(options, environment, voice);
-    case Command::seed: return run_seed(options, environment, voice);
-    case Command::get: return run_get(options, environment, voice);
-    case Command::status: return run_status(options, environment, voice);
-    case Command::none: break;
+    case Command::tracker:
+      return run_tracker(options, environment, voice);
+    case Command::seed:
+      return run_seed(options, environment, voice);
+    case Command::get:
+      return run_get(options, environment, voice);
+    case Command::status:
+      return run_status(options, environment, voice);
+    case Command::none:
+      break;
   }
   return static_cast<int>(Exit::usage);
 }

@@ -1,7 +1,7 @@
 #include "cli/options.hh"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -148,8 +148,9 @@ tl::unexpected<Error> no_such_option(const std::string& word, Command command) {
       }
     }
   }
-  return usage(fmt::format("no option '{}'", printable(typed)),
-               command == Command::none ? "See 'swarm --help'" : fmt::format("See 'swarm {} --help'", name_of(command)));
+  return usage(
+      fmt::format("no option '{}'", printable(typed)),
+      command == Command::none ? "See 'swarm --help'" : fmt::format("See 'swarm {} --help'", name_of(command)));
 }
 
 tl::unexpected<Error> no_such_command(const std::string& word) {
@@ -313,7 +314,8 @@ std::string shell_quoted(const std::vector<std::string>& words) {
   for (const auto& word : words) {
     if (!out.empty()) out += ' ';
     const auto plain = [](unsigned char c) {
-      return std::isalnum(c) != 0 || c >= 0x80 || std::string_view("-_./:,+@%=").find(static_cast<char>(c)) != std::string_view::npos;
+      return std::isalnum(c) != 0 || c >= 0x80 ||
+             std::string_view("-_./:,+@%=").find(static_cast<char>(c)) != std::string_view::npos;
     };
     if (!word.empty() && std::ranges::all_of(word, plain)) {
       out += word;

@@ -73,7 +73,7 @@ struct Options {
   std::optional<Duration> wait;
 
   // Several of them.
-  std::string output;                   ///< seed: the .torrent; get: where to save
+  std::string output;  ///< seed: the .torrent; get: where to save
   std::optional<std::uint64_t> max_peers;
   PortRange port;
   std::uint64_t rate_up_max = 0, rate_down_max = 0;  ///< bytes/s, 0: unlimited
@@ -99,7 +99,7 @@ struct ValueKind {
 };
 
 struct OptionSpec {
-  std::string_view name;      ///< long name, without dashes
+  std::string_view name;           ///< long name, without dashes
   char letter = 0;                 ///< short name
   std::string_view argument = {};  ///< empty: a flag
   std::string_view initial = {};   ///< the default as text, empty when there is none worth saying
@@ -107,8 +107,8 @@ struct OptionSpec {
   Commands commands = 0;
   bool (*put)(Options&, std::string_view value) = nullptr;  ///< false: the value is not of its kind
   ValueKind kind = {};
-  bool list = false;               ///< may be given several times, each with one value
-  std::string_view implied = {};   ///< value when the argument is left out; empty: it may not be
+  bool list = false;              ///< may be given several times, each with one value
+  std::string_view implied = {};  ///< value when the argument is left out; empty: it may not be
 
   std::string environment() const;  ///< "SWARM_PIECE_SIZE"
 };

@@ -46,9 +46,9 @@ class PieceLog {
   std::vector<std::string> rest(std::string_view clock, const Look& look);
 
  private:
-  using Key = std::pair<std::string, std::string>;           // node and name
+  using Key = std::pair<std::string, std::string>;  // node and name
   struct Runs {
-    std::map<std::uint32_t, std::uint32_t> runs;             // first → last, apart by more than one
+    std::map<std::uint32_t, std::uint32_t> runs;  // first → last, apart by more than one
     std::uint32_t count = 0, on_disk = 0;
   };
   void join(Runs& into, std::uint32_t first, std::uint32_t last);

@@ -107,21 +107,23 @@ void Preparer::make(NewTorrent wanted, std::size_t threads, Done done) {
     begin("hashing", wanted.name.empty() ? looked->source.name : wanted.name, looked->source.bytes_total, {});
     auto hasher = std::make_shared<disk::Hasher>(std::move(looked->source), looked->piece_bytes);
     bytes_done_ = [hasher] { return hasher->bytes_done(); };
-    on_all_cores(hasher, threads, [this, hasher, piece_bytes = looked->piece_bytes, wanted = std::move(wanted),
-                                   done = std::move(done)](Result<void> hashed) mutable {
-      const auto seconds = swarm::seconds(loop_.now() - began_);
-      auto work = end();
-      if (!hashed) return done(tl::unexpected(hashed.error()));
-      const auto remember = [hasher, piece_bytes, folder = cache_folder_, wanted = std::move(wanted)] {
-        // A cache that cannot be written costs time at the next start, and nothing else.
-        if (!folder.empty()) (void)disk::write_seed_cache(folder, key_of(hasher->source(), piece_bytes), hasher->pieces());
-        return torrent_of(hasher->source(), piece_bytes, hasher->pieces(), wanted);
-      };
-      workers_.run(remember, [work, seconds, done = std::move(done)](Result<Prepared> made) {
-        if (made) made->work = work, made->seconds = seconds;
-        done(std::move(made));
-      });
-    });
+    on_all_cores(hasher, threads,
+                 [this, hasher, piece_bytes = looked->piece_bytes, wanted = std::move(wanted),
+                  done = std::move(done)](Result<void> hashed) mutable {
+                   const auto seconds = swarm::seconds(loop_.now() - began_);
+                   auto work = end();
+                   if (!hashed) return done(tl::unexpected(hashed.error()));
+                   const auto remember = [hasher, piece_bytes, folder = cache_folder_, wanted = std::move(wanted)] {
+                     // A cache that cannot be written costs time at the next start, and nothing else.
+                     if (!folder.empty())
+                       (void)disk::write_seed_cache(folder, key_of(hasher->source(), piece_bytes), hasher->pieces());
+                     return torrent_of(hasher->source(), piece_bytes, hasher->pieces(), wanted);
+                   };
+                   workers_.run(remember, [work, seconds, done = std::move(done)](Result<Prepared> made) {
+                     if (made) made->work = work, made->seconds = seconds;
+                     done(std::move(made));
+                   });
+                 });
   });
 }
 
@@ -136,21 +138,21 @@ void Preparer::compare(std::shared_ptr<const wire::Metainfo> info, std::string p
     begin("verifying", info->name, info->bytes_total, [verifier] { return verifier->bytes_done(); });
     on_all_cores(verifier, threads,
                  [this, verifier, prepared = std::move(*found), done = std::move(done)](Result<void> read) mutable {
-      prepared.seconds = swarm::seconds(loop_.now() - began_);
-      prepared.work = end();
-      if (!read) return done(tl::unexpected(read.error()));
-      prepared.right = verifier->right();
-      if (!prepared.right.all() || cache_folder_.empty()) return done(std::move(prepared));
-      const auto remember = [folder = cache_folder_, prepared = std::move(prepared)]() mutable {
-        const auto& m = *prepared.info;
-        const auto after = prepared.storage->stamps();
-        if (after && *after == prepared.stamps) {
-          (void)disk::write_seed_cache(folder, {prepared.path, m.piece_bytes, prepared.stamps}, m.pieces);
-        }
-        return std::move(prepared);
-      };
-      workers_.run(remember, [done = std::move(done)](Prepared made) { done(std::move(made)); });
-    });
+                   prepared.seconds = swarm::seconds(loop_.now() - began_);
+                   prepared.work = end();
+                   if (!read) return done(tl::unexpected(read.error()));
+                   prepared.right = verifier->right();
+                   if (!prepared.right.all() || cache_folder_.empty()) return done(std::move(prepared));
+                   const auto remember = [folder = cache_folder_, prepared = std::move(prepared)]() mutable {
+                     const auto& m = *prepared.info;
+                     const auto after = prepared.storage->stamps();
+                     if (after && *after == prepared.stamps) {
+                       (void)disk::write_seed_cache(folder, {prepared.path, m.piece_bytes, prepared.stamps}, m.pieces);
+                     }
+                     return std::move(prepared);
+                   };
+                   workers_.run(remember, [done = std::move(done)](Prepared made) { done(std::move(made)); });
+                 });
   });
 }
 
@@ -180,7 +182,8 @@ std::optional<Preparing> Preparer::end() {
 
 /// Runs engine->work() on several workers; `done` once, when the last has returned, with the first error.
 template <class Engine>
-void Preparer::on_all_cores(std::shared_ptr<Engine> engine, std::size_t threads, std::function<void(Result<void>)> done) {
+void Preparer::on_all_cores(std::shared_ptr<Engine> engine, std::size_t threads,
+                            std::function<void(Result<void>)> done) {
   struct Round {
     std::size_t left = 0;
     Result<void> result;

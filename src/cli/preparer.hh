@@ -34,11 +34,11 @@ struct NewTorrent {
 /// Content on the disk whose every piece is known.
 struct Prepared {
   std::shared_ptr<const wire::Metainfo> info;
-  std::shared_ptr<disk::Storage> storage;   ///< read only
-  std::vector<disk::FileStamp> stamps;      ///< what the files were when they were hashed
-  std::string path;                         ///< absolute
-  Bitfield right;                           ///< pieces that are as the torrent says
-  std::optional<Preparing> work;            ///< what was read; nothing when all was cached
+  std::shared_ptr<disk::Storage> storage;  ///< read only
+  std::vector<disk::FileStamp> stamps;     ///< what the files were when they were hashed
+  std::string path;                        ///< absolute
+  Bitfield right;                          ///< pieces that are as the torrent says
+  std::optional<Preparing> work;           ///< what was read; nothing when all was cached
   double seconds = 0;
 };
 

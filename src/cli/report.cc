@@ -49,7 +49,9 @@ class Line {
   Line& text_if(const char* key, std::string_view value) { return value.empty() ? *this : text(key, value); }
   /// Written as text: cJSON's numbers are doubles, and print large ones with an exponent.
   Line& number(const char* key, std::uint64_t value) { return raw(key, fmt::format("{}", value)); }
-  Line& rate(const char* key, double value) { return number(key, static_cast<std::uint64_t>(std::max(0.0, value) + 0.5)); }
+  Line& rate(const char* key, double value) {
+    return number(key, static_cast<std::uint64_t>(std::max(0.0, value) + 0.5));
+  }
   Line& real(const char* key, double value, int digits) { return raw(key, fmt::format("{:.{}f}", value, digits)); }
   Line& truth(const char* key, bool value) {
     cJSON_AddBoolToObject(tree_.get(), key, value);
@@ -96,7 +98,8 @@ Told told(const core::TrackerNotice& notice) {
   return std::visit(
       [](const auto& n) -> Told {
         using N = std::decay_t<decltype(n)>;
-        if constexpr (std::is_same_v<N, core::NodeJoined>) return {"joined", n.name, n.address, {}, n.role, n.plain, false};
+        if constexpr (std::is_same_v<N, core::NodeJoined>)
+          return {"joined", n.name, n.address, {}, n.role, n.plain, false};
         if constexpr (std::is_same_v<N, core::NodeLeft>) return {"left", n.name, n.address, {}, {}, false, n.silent};
         if constexpr (std::is_same_v<N, core::NodeShares>) return {"shares", n.name, n.address, n.file, {}};
         if constexpr (std::is_same_v<N, core::NodeGets>) return {"gets", n.name, n.address, n.file, {}};
@@ -218,12 +221,14 @@ std::string event_logfmt(const core::TrackerNotice& notice, std::string_view tim
   const auto t = told(notice);
   if (const auto* c = std::get_if<core::NodeChecked>(&notice)) return piece_logfmt(check_of(*c), time);
   auto line = fmt::format("time={} event={}", time, t.event);
-  for (const auto& [key, value] : {std::pair{"node", &t.node}, {"addr", &t.address}, {"file", &t.file}, {"role", &t.role}}) {
+  for (const auto& [key, value] :
+       {std::pair{"node", &t.node}, {"addr", &t.address}, {"file", &t.file}, {"role", &t.role}}) {
     if (!value->empty()) line += fmt::format(" {}={}", key, logfmt_value(*value));
   }
   if (t.plain) line += " plain=true";
   if (t.silent) line += " silent=true";
-  if (const auto* f = std::get_if<core::FileAdded>(&notice)) line += fmt::format(" bytes={} pieces={}", f->bytes, f->pieces);
+  if (const auto* f = std::get_if<core::FileAdded>(&notice))
+    line += fmt::format(" bytes={} pieces={}", f->bytes, f->pieces);
   return line;
 }
 

@@ -138,7 +138,11 @@ std::size_t SeedCommand::threads() const {
 void SeedCommand::prepare(const std::string& path) {
   const auto done = [this, path](Result<Prepared> prepared) { on_prepared(path, std::move(prepared)); };
   if (options_.torrent.empty()) {
-    NewTorrent wanted{path, options_.name, options_.piece_bytes, options_.is_private, options_.comment,
+    NewTorrent wanted{path,
+                      options_.name,
+                      options_.piece_bytes,
+                      options_.is_private,
+                      options_.comment,
                       announce_tiers(trackers_, {})};
     if (options_.dry_run) {
       for (const auto& text : options_.trackers) {
@@ -154,7 +158,9 @@ void SeedCommand::prepare(const std::string& path) {
     bool there = false;
   };
   session_.workers().run(
-      [file = options_.torrent, path] { return Read{read_torrent(file), ::access(path.c_str(), F_OK) == 0}; },
+      [file = options_.torrent, path] {
+        return Read{read_torrent(file), ::access(path.c_str(), F_OK) == 0};
+      },
       [this, path, done](Read read) {
         if (!read.info) return done(tl::unexpected(read.info.error()));
         if (!read.there) {
@@ -168,7 +174,8 @@ void SeedCommand::on_prepared(const std::string& path, Result<Prepared> prepared
   if (session_.ending()) return;
   if (!prepared) return failed(prepared.error(), path);
   const auto& info = *prepared->info;
-  if (prepared->work && voice_.draws_footer()) voice_.advise(hashed_line(*prepared->work, prepared->seconds, voice_.look()));
+  if (prepared->work && voice_.draws_footer())
+    voice_.advise(hashed_line(*prepared->work, prepared->seconds, voice_.look()));
   if (!prepared->work) voice_.detail(fmt::format("{}: hashed before, and not changed since", printable(path)));
   if (!prepared->right.all()) {
     const auto wrong = prepared->right.size() - prepared->right.count();
@@ -184,15 +191,24 @@ void SeedCommand::on_prepared(const std::string& path, Result<Prepared> prepared
   if (const auto written = write_output(info); !written) return failed(written.error(), path);
   if (options_.dry_run) {
     voice_.result(magnet_link(info, info.trackers));
-    voice_.event(start_json({info.name, info.info_hash, info.bytes_total, info.piece_count(), info.piece_count(), {},
-                             magnet_link(info, info.trackers), 0},
+    voice_.event(start_json({info.name,
+                             info.info_hash,
+                             info.bytes_total,
+                             info.piece_count(),
+                             info.piece_count(),
+                             {},
+                             magnet_link(info, info.trackers),
+                             0},
                             voice_.time()));
     voice_.event(done_json({info.name, true, {}}, path, prepared->seconds, options_.words.size() > 1));
     return next();
   }
   if (session_.driver().client().find(info.info_hash)) {
-    return failed({Exit::usage, "twice", fmt::format("{} is shared already: it has the info-hash of another PATH",
-                                                     printable(path)), {}}, path);
+    return failed({Exit::usage,
+                   "twice",
+                   fmt::format("{} is shared already: it has the info-hash of another PATH", printable(path)),
+                   {}},
+                  path);
   }
   publish(std::make_shared<const Prepared>(std::move(*prepared)), 0);
 }
@@ -232,20 +248,23 @@ void SeedCommand::publish(std::shared_ptr<const Prepared> prepared, std::size_t 
   ask.url = address.base;
   ask.deadline = 30s;
   ask.request.method = "PUT";
-  ask.request.target = fmt::format("/api/v1/files/{}{}", percent_encode(as_bytes(name)), options_.replace ? "?replace=1" : "");
+  ask.request.target =
+      fmt::format("/api/v1/files/{}{}", percent_encode(as_bytes(name)), options_.replace ? "?replace=1" : "");
   ask.request.headers.set("Content-Type", "application/x-bittorrent");
   ask.request.body = wire::write_torrent(*prepared->info);
-  session_.driver().http().ask(std::move(ask), [this, prepared, tracker, address, name](const Result<wire::HttpResponse>& reply) {
-    if (session_.ending()) return;
-    if (!reply) return failed(tracker_error(address, reply.error()), name);
-    if (reply->status / 100 == 2) return publish(prepared, tracker + 1);
-    auto error = api_error(address, *reply);
-    if (reply->status == 409) {
-      error = {Exit::refused, "name_taken", fmt::format("'{}' is taken on {} by other content", printable(name), address.label),
-               "Use --replace to take it over, or -n NAME for another name"};
-    }
-    failed(error, name);
-  });
+  session_.driver().http().ask(
+      std::move(ask), [this, prepared, tracker, address, name](const Result<wire::HttpResponse>& reply) {
+        if (session_.ending()) return;
+        if (!reply) return failed(tracker_error(address, reply.error()), name);
+        if (reply->status / 100 == 2) return publish(prepared, tracker + 1);
+        auto error = api_error(address, *reply);
+        if (reply->status == 409) {
+          error = {Exit::refused, "name_taken",
+                   fmt::format("'{}' is taken on {} by other content", printable(name), address.label),
+                   "Use --replace to take it over, or -n NAME for another name"};
+        }
+        failed(error, name);
+      });
 }
 
 void SeedCommand::share(const Prepared& prepared) {
@@ -271,13 +290,15 @@ void SeedCommand::share(const Prepared& prepared) {
   }
   voice_.advise(sharing_lines(sharing, voice_.look()));
   if (tiers.empty() && options_.peers.empty()) {
-    voice_.advise(fmt::format("no tracker knows of it: others reach it with --peer THIS_HOST:{}", session_.driver().port()));
+    voice_.advise(
+        fmt::format("no tracker knows of it: others reach it with --peer THIS_HOST:{}", session_.driver().port()));
   }
   const auto magnet = magnet_link(info, tiers);
   voice_.result(magnet);
-  voice_.event(start_json({t.name, info.info_hash, info.bytes_total, info.piece_count(), info.piece_count(),
-                           tracker == nullptr ? std::string() : tracker->address.base, magnet, session_.driver().port()},
-                          voice_.time()));
+  voice_.event(
+      start_json({t.name, info.info_hash, info.bytes_total, info.piece_count(), info.piece_count(),
+                  tracker == nullptr ? std::string() : tracker->address.base, magnet, session_.driver().port()},
+                 voice_.time()));
   session_.redraw();
   next();
 }

@@ -62,15 +62,16 @@ void Session::find_trackers(std::function<void(Result<std::vector<FoundTracker>>
     addresses.push_back(std::move(*address));
   }
   if (addresses.empty()) return done(std::vector<FoundTracker>{});
-  cli::find_trackers(driver_->http(), std::move(addresses), [this, done = std::move(done)](std::vector<FoundTracker> found) {
-    for (const auto& t : found) {
-      if (t.address.loopback && t.kind != FoundTracker::Kind::silent && options_.command == Command::seed) {
-        voice_.advise(fmt::format("warning: other machines cannot use {}; use -t {}{}", t.address.typed, host_name(),
-                                  t.address.label.substr(t.address.label.rfind(':'))));
-      }
-    }
-    done(std::move(found));
-  });
+  cli::find_trackers(
+      driver_->http(), std::move(addresses), [this, done = std::move(done)](std::vector<FoundTracker> found) {
+        for (const auto& t : found) {
+          if (t.address.loopback && t.kind != FoundTracker::Kind::silent && options_.command == Command::seed) {
+            voice_.advise(fmt::format("warning: other machines cannot use {}; use -t {}{}", t.address.typed,
+                                      host_name(), t.address.label.substr(t.address.label.rfind(':'))));
+          }
+        }
+        done(std::move(found));
+      });
 }
 
 int Session::run(Hooks hooks) {
@@ -190,7 +191,8 @@ std::vector<std::vector<std::string>> announce_tiers(const std::vector<FoundTrac
   for (const auto& tier : own) {
     std::vector<std::string> others;
     for (const auto& url : tier) {
-      if (std::ranges::none_of(found, [&](const FoundTracker& t) { return t.address.announce == url; })) others.push_back(url);
+      if (std::ranges::none_of(found, [&](const FoundTracker& t) { return t.address.announce == url; }))
+        others.push_back(url);
     }
     if (!others.empty()) tiers.push_back(std::move(others));
   }

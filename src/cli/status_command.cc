@@ -52,8 +52,8 @@ class StatusCommand {
   uv::HttpClient http_;
   uv::Timer again_;
   uv::Signals signals_;
-  bool shown_ = false;      ///< a frame stands on the terminal
-  std::size_t frame_ = 0;   ///< its lines
+  bool shown_ = false;     ///< a frame stands on the terminal
+  std::size_t frame_ = 0;  ///< its lines
   std::string last_error_;
   int code_ = 0;
 };
@@ -89,7 +89,8 @@ Result<wire::Status> StatusCommand::read(const Result<wire::HttpResponse>& reply
     if (auto status = wire::status_from_json(as_text(reply->body))) return status;
   }
   if (reply->status == 401 || reply->status == 403) return tl::unexpected(api_error(address_, *reply));
-  return fail(Exit::unreachable, "plain_tracker", fmt::format("{} is no swarm tracker: it has no status to show", address_.base));
+  return fail(Exit::unreachable, "plain_tracker",
+              fmt::format("{} is no swarm tracker: it has no status to show", address_.base));
 }
 
 /// WHAT: only that file, by name or info-hash, and the nodes that have to do with it.
@@ -104,8 +105,9 @@ Result<void> StatusCommand::choose(wire::Status& status) const {
   std::erase_if(status.nodes, [](const wire::StatusNode& n) { return n.files.empty(); });
   if (!status.files.empty()) return {};
   const auto near = nearest(what, known);
-  return fail(Exit::not_found, "not_found", fmt::format("'{}' is not shared on {}", printable(what), address_.label),
-              near ? fmt::format("Closest: {}", printable(*near)) : fmt::format("See 'swarm status -t {}'", address_.typed));
+  return fail(
+      Exit::not_found, "not_found", fmt::format("'{}' is not shared on {}", printable(what), address_.label),
+      near ? fmt::format("Closest: {}", printable(*near)) : fmt::format("See 'swarm status -t {}'", address_.typed));
 }
 
 void StatusCommand::show(const wire::Status& status) {
@@ -136,7 +138,8 @@ void StatusCommand::on_error(const Error& error) {
   const bool first = !shown_ && frame_ == 0;
   if (options_.watch && !first && error.exit == Exit::unreachable) {
     if (error.message != last_error_) voice_.warn(fmt::format("{}; trying again", error.message));
-    if (error.message != last_error_ && voice_.terminal().out && frame_ > 0) ++frame_;  // the line above is drawn over too
+    if (error.message != last_error_ && voice_.terminal().out && frame_ > 0)
+      ++frame_;  // the line above is drawn over too
     last_error_ = error.message;
     return again_.start(*options_.watch);
   }

@@ -95,8 +95,15 @@ std::vector<std::string> status_tables(const wire::Status& s, const StatusWanted
     if (rows.empty()) {
       out.push_back(fit("no nodes: nobody shares or downloads", look.width, look.utf8));
     } else {
-      out = table({{"NODE", 8, 0, true}, {"ROLE", 7, 3}, {"ADDRESS", 15, 7}, {"FILE", 0, 4, true}, {"DONE", 6, 0},
-                   {"DOWN", 11, 2}, {"UP", 11, 5}, {"PEERS", 0, 6}, {"SEEN", 0, 8}},
+      out = table({{"NODE", 8, 0, true},
+                   {"ROLE", 7, 3},
+                   {"ADDRESS", 15, 7},
+                   {"FILE", 0, 4, true},
+                   {"DONE", 6, 0},
+                   {"DOWN", 11, 2},
+                   {"UP", 11, 5},
+                   {"PEERS", 0, 6},
+                   {"SEEN", 0, 8}},
                   std::move(rows), look);
     }
     if (wanted.files) out.emplace_back();
@@ -104,16 +111,22 @@ std::vector<std::string> status_tables(const wire::Status& s, const StatusWanted
   if (wanted.files) {
     std::vector<std::vector<std::string>> rows;
     for (const auto& f : s.files) {
-      rows.push_back({printable(f.name), size_text(f.bytes), fmt::format("{}", f.pieces), fmt::format("{:.2f}", f.copies),
-                      fmt::format("{}", f.seeders), fmt::format("{}", f.leechers), printable(get_with(f, wanted.tracker))});
+      rows.push_back({printable(f.name), size_text(f.bytes), fmt::format("{}", f.pieces),
+                      fmt::format("{:.2f}", f.copies), fmt::format("{}", f.seeders), fmt::format("{}", f.leechers),
+                      printable(get_with(f, wanted.tracker))});
     }
     if (rows.empty()) {
       out.push_back(fit(fmt::format("no files: share one with 'swarm seed PATH -t {}'",
                                     wanted.tracker.empty() ? "HOST" : wanted.tracker),
                         look.width, look.utf8));
     } else {
-      const auto files = table({{"FILE", 0, 0, true}, {"SIZE", 9, 2}, {"PIECES", 0, 6}, {"COPIES", 0, 1},
-                                {"SEEDERS", 0, 3}, {"LEECHERS", 0, 4}, {"GET WITH", 0, 5}},
+      const auto files = table({{"FILE", 0, 0, true},
+                                {"SIZE", 9, 2},
+                                {"PIECES", 0, 6},
+                                {"COPIES", 0, 1},
+                                {"SEEDERS", 0, 3},
+                                {"LEECHERS", 0, 4},
+                                {"GET WITH", 0, 5}},
                                std::move(rows), look);
       out.insert(out.end(), files.begin(), files.end());
     }
@@ -126,9 +139,10 @@ std::vector<std::string> status_rows(const wire::Status& s, const StatusWanted& 
   if (wanted.nodes) {
     for (const auto& n : s.nodes) {
       for (const auto& f : n.files) {
-        out.push_back(tabbed({cell(n.name), cell(n.role), cell(n.address), cell(f.name), fmt::format("{:.1f}", f.percent),
-                              fmt::format("{:.0f}", f.rate_down), fmt::format("{:.0f}", f.rate_up),
-                              fmt::format("{}", f.peers), fmt::format("{:.0f}", n.seen_s)}));
+        out.push_back(
+            tabbed({cell(n.name), cell(n.role), cell(n.address), cell(f.name), fmt::format("{:.1f}", f.percent),
+                    fmt::format("{:.0f}", f.rate_down), fmt::format("{:.0f}", f.rate_up), fmt::format("{}", f.peers),
+                    fmt::format("{:.0f}", n.seen_s)}));
       }
     }
     if (wanted.files) out.emplace_back();

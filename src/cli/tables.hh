@@ -12,12 +12,13 @@ namespace swarm::cli {
 struct Column {
   std::string title;
   std::size_t width_min = 0;
-  int drop = 0;        ///< too narrow: the column with the highest goes first; 0 stays
-  bool cut = false;    ///< its cells may be cut
+  int drop = 0;      ///< too narrow: the column with the highest goes first; 0 stays
+  bool cut = false;  ///< its cells may be cut
 };
 
 /// Title and rows, columns two blanks apart, at most look.width wide: first the cells that may be are cut to 12 columns, then columns go.
-std::vector<std::string> table(std::vector<Column> columns, std::vector<std::vector<std::string>> rows, const Look& look);
+std::vector<std::string> table(std::vector<Column> columns, std::vector<std::vector<std::string>> rows,
+                               const Look& look);
 
 /// Which of the two tables, and what `swarm get` needs behind -t.
 struct StatusWanted {

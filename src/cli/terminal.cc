@@ -168,7 +168,8 @@ void Screen::flush() { out_.flush(); }
 
 void Screen::draw(std::string_view above) {
   std::string frame = erase();
-  if (const auto dropped = out_.take_dropped()) frame += fmt::format("... {} lines dropped while this terminal stood still\n", dropped);
+  if (const auto dropped = out_.take_dropped())
+    frame += fmt::format("... {} lines dropped while this terminal stood still\n", dropped);
   frame += above;
   for (std::size_t i = 0; i < footer_.size(); ++i) frame += (i == 0 ? "" : "\n") + footer_[i];
   drawn_ = footer_.size();

@@ -17,7 +17,7 @@ struct Terminal {
   bool out = false, err = false;  ///< is a terminal
   bool utf8 = false;              ///< the locale is UTF-8
   bool out_colour = false, err_colour = false;
-  bool sticky = false;            ///< stderr can redraw lines (TERM is not dumb)
+  bool sticky = false;  ///< stderr can redraw lines (TERM is not dumb)
 };
 Terminal find_terminal(Colour wanted, const Environment& environment);
 
@@ -42,10 +42,10 @@ class Outlet {
   Outlet& operator=(const Outlet&) = delete;
 
   void write(std::string_view bytes);
-  void flush();             ///< what can go without waiting; call it now and then
-  void finish();            ///< waits until all is written, a second at most on a terminal or pipe that takes nothing
+  void flush();   ///< what can go without waiting; call it now and then
+  void finish();  ///< waits until all is written, a second at most on a terminal or pipe that takes nothing
   bool backed_up() const { return !waiting_.empty(); }
-  std::size_t take_dropped();  ///< writes dropped since the last call
+  std::size_t take_dropped();                  ///< writes dropped since the last call
   bool broken() const { return error_ != 0; }  ///< the other side is gone, or the disk behind it is full
   int error() const { return error_; }         ///< errno of that
 
@@ -65,10 +65,10 @@ class Screen {
   Screen(const Screen&) = delete;
   Screen& operator=(const Screen&) = delete;
 
-  void line(std::string_view text);                 ///< without its end
+  void line(std::string_view text);  ///< without its end
   void lines(const std::vector<std::string>& texts);
-  void footer(std::vector<std::string> lines);      ///< drawn now; nothing where the screen is not sticky
-  void keep_footer();                               ///< the last frame stays, and scrolls from now on
+  void footer(std::vector<std::string> lines);  ///< drawn now; nothing where the screen is not sticky
+  void keep_footer();                           ///< the last frame stays, and scrolls from now on
   void flush();
   /// Writes the log and takes the footer away, to make room for stdout on the same terminal. Drawn again by the next footer().
   void clear();

@@ -28,10 +28,14 @@ std::optional<InfoHash> hash_from_base32(std::string_view text) {
   std::uint32_t held = 0;
   for (const char c : text) {
     std::uint32_t value = 0;
-    if (c >= 'A' && c <= 'Z') value = static_cast<std::uint32_t>(c - 'A');
-    else if (c >= 'a' && c <= 'z') value = static_cast<std::uint32_t>(c - 'a');
-    else if (c >= '2' && c <= '7') value = static_cast<std::uint32_t>(c - '2' + 26);
-    else return std::nullopt;
+    if (c >= 'A' && c <= 'Z')
+      value = static_cast<std::uint32_t>(c - 'A');
+    else if (c >= 'a' && c <= 'z')
+      value = static_cast<std::uint32_t>(c - 'a');
+    else if (c >= '2' && c <= '7')
+      value = static_cast<std::uint32_t>(c - '2' + 26);
+    else
+      return std::nullopt;
     held = held << 5 | value;
     bits += 5;
     if (bits < 8) continue;
@@ -127,16 +131,21 @@ TorrentFinder::TorrentFinder(uv::HttpClient& http, uv::Workers& workers, std::ve
 
 void TorrentFinder::find(const std::string& what, Done done) {
   switch (kind_of(what, !trackers_.empty())) {
-    case WhatKind::file: return read_file(what, std::move(done));
-    case WhatKind::url: return fetch(what, what, std::move(done));
-    case WhatKind::name: return by_name(what, std::move(done));
-    case WhatKind::info_hash: return by_hash(*digest_from_hex<20>(what), what, trackers_, std::move(done));
-    case WhatKind::magnet: break;
+    case WhatKind::file:
+      return read_file(what, std::move(done));
+    case WhatKind::url:
+      return fetch(what, what, std::move(done));
+    case WhatKind::name:
+      return by_name(what, std::move(done));
+    case WhatKind::info_hash:
+      return by_hash(*digest_from_hex<20>(what), what, trackers_, std::move(done));
+    case WhatKind::magnet:
+      break;
   }
   const auto magnet = parse_magnet(what);
   if (!magnet) {
-    return done(fail(Exit::usage, "bad_magnet", fmt::format("'{}' is no magnet link with an info-hash (xt=urn:btih:)",
-                                                            fit(printable(what), 60))));
+    return done(fail(Exit::usage, "bad_magnet",
+                     fmt::format("'{}' is no magnet link with an info-hash (xt=urn:btih:)", fit(printable(what), 60))));
   }
   std::vector<TrackerAddress> named;
   for (const auto& url : magnet->trackers) {
@@ -144,26 +153,29 @@ void TorrentFinder::find(const std::string& what, Done done) {
   }
   const auto called = magnet->name.empty() ? to_hex(magnet->info_hash) : magnet->name;
   if (named.empty()) return by_hash(magnet->info_hash, called, trackers_, std::move(done));
-  find_trackers(http_, std::move(named), [this, magnet, called, done = std::move(done)](std::vector<FoundTracker> found) {
-    auto among = trackers_;
-    among.insert(among.end(), found.begin(), found.end());
-    by_hash(magnet->info_hash, called, std::move(among), [found, done](Result<FoundTorrent> torrent) {
-      if (torrent) torrent->trackers = found;
-      done(std::move(torrent));
-    });
-  });
+  find_trackers(http_, std::move(named),
+                [this, magnet, called, done = std::move(done)](std::vector<FoundTracker> found) {
+                  auto among = trackers_;
+                  among.insert(among.end(), found.begin(), found.end());
+                  by_hash(magnet->info_hash, called, std::move(among), [found, done](Result<FoundTorrent> torrent) {
+                    if (torrent) torrent->trackers = found;
+                    done(std::move(torrent));
+                  });
+                });
 }
 
 void TorrentFinder::read_file(const std::string& path, Done done) {
-  workers_.run([path] { return read_torrent(path); }, [done = std::move(done)](Result<wire::Metainfo> info) {
-    if (!info) return done(tl::unexpected(info.error()));
-    done(FoundTorrent{std::make_shared<const wire::Metainfo>(std::move(*info)), {}});
-  });
+  workers_.run([path] { return read_torrent(path); },
+               [done = std::move(done)](Result<wire::Metainfo> info) {
+                 if (!info) return done(tl::unexpected(info.error()));
+                 done(FoundTorrent{std::make_shared<const wire::Metainfo>(std::move(*info)), {}});
+               });
 }
 
 void TorrentFinder::fetch(const std::string& url, const std::string& called, Done done) {
   if (url.starts_with("https://")) {
-    return done(fail(Exit::unreachable, "not_http", fmt::format("{}: this version does not speak https", printable(url)),
+    return done(fail(Exit::unreachable, "not_http",
+                     fmt::format("{}: this version does not speak https", printable(url)),
                      "Fetch it with another program, then give the file"));
   }
   uv::HttpAsk ask;
@@ -225,13 +237,15 @@ void TorrentFinder::by_name(const std::string& name, Done done) {
   }
 }
 
-void TorrentFinder::by_hash(const InfoHash& hash, const std::string& called, std::vector<FoundTracker> among, Done done) {
+void TorrentFinder::by_hash(const InfoHash& hash, const std::string& called, std::vector<FoundTracker> among,
+                            Done done) {
   const auto at = std::ranges::find(among, FoundTracker::Kind::swarm, &FoundTracker::kind);
   if (at == among.end()) {
     if (among.empty()) return done(tl::unexpected(no_tracker_error(command_)));
     auto error = among.front().error;
     if (error.code == "plain_tracker") {
-      error.message = fmt::format("{} has no catalogue to look {} up in", among.front().address.base, printable(called));
+      error.message =
+          fmt::format("{} has no catalogue to look {} up in", among.front().address.base, printable(called));
       error.hint = "Give the .torrent file";
     }
     return done(tl::unexpected(std::move(error)));
@@ -248,13 +262,15 @@ void TorrentFinder::by_hash(const InfoHash& hash, const std::string& called, std
     const auto files = wire::files_from_json(as_text(reply->body));
     if (files) {
       for (const auto& f : *files) {
-        if (f.info_hash == hash && f.catalogued) return fetch(address.base + torrent_target(f.name), f.name, std::move(done));
+        if (f.info_hash == hash && f.catalogued)
+          return fetch(address.base + torrent_target(f.name), f.name, std::move(done));
       }
     }
     if (!rest.empty() && std::ranges::find(rest, FoundTracker::Kind::swarm, &FoundTracker::kind) != rest.end()) {
       return by_hash(hash, called, std::move(rest), std::move(done));
     }
-    done(fail(Exit::not_found, "not_found", fmt::format("{} is not in the catalogue of {}", printable(called), address.label),
+    done(fail(Exit::not_found, "not_found",
+              fmt::format("{} is not in the catalogue of {}", printable(called), address.label),
               "Give its .torrent file"));
   });
 }

@@ -41,9 +41,10 @@ class TrackerCommand {
         state_(host.state),
         host_(loop, std::move(host)),
         frame_(loop, [this] { draw(); }),
-        piece_flush_(loop, [this] {
-          if (voice_.flush_pieces(loop_.now())) piece_flush_.start(piece_line_every);
-        }),
+        piece_flush_(loop,
+                     [this] {
+                       if (voice_.flush_pieces(loop_.now())) piece_flush_.start(piece_line_every);
+                     }),
         signals_(loop, [this](int number) { on_signal(number); }) {}
 
   int run();
@@ -95,12 +96,15 @@ void TrackerCommand::say_where(const std::vector<Endpoint>& listening) {
   for (const auto& e : listening) addresses.push_back(e.text());
   voice_.event(listening_json(url, port, addresses, voice_.time()));
   if (voice_.terminal().err) {
-    voice_.advise({fmt::format("tracker {}  catalogue in {}", url, printable(state_)), {},
+    voice_.advise({fmt::format("tracker {}  catalogue in {}", url, printable(state_)),
+                   {},
                    fmt::format("  share a file             swarm seed FILE -t {}", reach_),
                    fmt::format("  see the swarm            swarm status -t {}", reach_),
-                   fmt::format("  any BitTorrent client    {}/announce", url), {}});
+                   fmt::format("  any BitTorrent client    {}/announce", url),
+                   {}});
   } else {
-    voice_.advise(fmt::format("time={} event=listening url={} port={} state={}", voice_.time(), url, port, printable(state_)));
+    voice_.advise(
+        fmt::format("time={} event=listening url={} port={} state={}", voice_.time(), url, port, printable(state_)));
   }
   for (const auto& left_out : host_.left_out()) voice_.warn(fmt::format("warning: {}", error_text(left_out)));
 }

@@ -39,8 +39,10 @@ FoundTracker judge(TrackerAddress address, const Result<wire::HttpResponse>& rep
     return found;
   }
   found.kind = FoundTracker::Kind::plain;
-  found.error = {Exit::unreachable, "plain_tracker",
-                 fmt::format("{} is a plain BitTorrent tracker without a catalogue; give a magnet link or .torrent", found.address.base),
+  found.error = {Exit::unreachable,
+                 "plain_tracker",
+                 fmt::format("{} is a plain BitTorrent tracker without a catalogue; give a magnet link or .torrent",
+                             found.address.base),
                  {}};
   return found;
 }

@@ -16,11 +16,11 @@ constexpr std::uint16_t tracker_port = 6969;
 
 /// A tracker as a person named it.
 struct TrackerAddress {
-  std::string base;      ///< "http://nas:6969", where the API is asked
-  std::string announce;  ///< "http://nas:6969/announce", for torrents and other clients
-  std::string label;     ///< "nas:6969"
-  std::string typed;     ///< the shortest that -t takes: "nas"
-  bool loopback = false; ///< no other machine can use it
+  std::string base;       ///< "http://nas:6969", where the API is asked
+  std::string announce;   ///< "http://nas:6969/announce", for torrents and other clients
+  std::string label;      ///< "nas:6969"
+  std::string typed;      ///< the shortest that -t takes: "nas"
+  bool loopback = false;  ///< no other machine can use it
 };
 
 /// "nas", "nas:7000", "[::1]:7000", "http://nas:7000", "http://host/announce". A bare host means http and port 6969.

@@ -59,12 +59,11 @@ Result<std::unique_ptr<Voice>> Voice::open(const Options& options, const Environ
 
 Look Voice::look() const {
   const auto columns = screen_size(STDERR_FILENO).columns;
-  return {columns > 1 ? columns - 1 : columns, terminal_.utf8, terminal_.err_colour};  // the last column makes some wrap
+  return {columns > 1 ? columns - 1 : columns, terminal_.utf8,
+          terminal_.err_colour};  // the last column makes some wrap
 }
 
-Look Voice::out_look() const {
-  return {screen_size(STDOUT_FILENO).columns, terminal_.utf8, terminal_.out_colour};
-}
+Look Voice::out_look() const { return {screen_size(STDOUT_FILENO).columns, terminal_.utf8, terminal_.out_colour}; }
 
 void Voice::result(std::string_view text) {
   if (json_) return;
@@ -133,7 +132,8 @@ Result<void> Voice::finish() {
   out_.finish();
   if (log_) log_->finish();
   if (log_ && log_->broken()) {
-    return fail(Exit::disk, "cannot_write", fmt::format("--log {}: {}", printable(log_path_), std::strerror(log_->error())));
+    return fail(Exit::disk, "cannot_write",
+                fmt::format("--log {}: {}", printable(log_path_), std::strerror(log_->error())));
   }
   if (out_.broken() && out_.error() != EPIPE) {
     return fail(Exit::other, "cannot_write", fmt::format("cannot write to stdout: {}", std::strerror(out_.error())));
@@ -141,8 +141,6 @@ Result<void> Voice::finish() {
   return {};
 }
 
-std::string error_text(const Error& e) {
-  return e.hint.empty() ? e.message : fmt::format("{}. {}", e.message, e.hint);
-}
+std::string error_text(const Error& e) { return e.hint.empty() ? e.message : fmt::format("{}. {}", e.message, e.hint); }
 
 }  // namespace swarm::cli

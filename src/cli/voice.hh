@@ -26,10 +26,10 @@ class Voice {
   Look out_look() const;  ///< of stdout
   bool json() const { return json_; }
 
-  void result(std::string_view text);  ///< stdout, a line; not with --json
-  void bytes(std::string_view bytes);  ///< stdout, as they are
-  void event(const std::string& line); ///< stdout, a JSON line; only with --json
-  void advise(std::string_view line);  ///< stderr; not with -q or --json
+  void result(std::string_view text);   ///< stdout, a line; not with --json
+  void bytes(std::string_view bytes);   ///< stdout, as they are
+  void event(const std::string& line);  ///< stdout, a JSON line; only with --json
+  void advise(std::string_view line);   ///< stderr; not with -q or --json
   void advise(const std::vector<std::string>& lines);
   void detail(std::string_view line);  ///< the same, with -v only
   void warn(std::string_view line);    ///< stderr, always

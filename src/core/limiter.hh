@@ -18,7 +18,7 @@ namespace swarm::core {
 class Limiter {
  public:
   explicit Limiter(std::uint64_t rate_max = 0);
-  std::uint64_t available(Instant now);         ///< bytes that may be taken now; UINT64_MAX when unlimited
+  std::uint64_t available(Instant now);  ///< bytes that may be taken now; UINT64_MAX when unlimited
   void take(std::uint64_t bytes, Instant now);
   /// When at least one block may be taken; nothing when it may already (or always).
   std::optional<Instant> ready_at(Instant now);

@@ -19,8 +19,8 @@ int with_usual(int flags) {
   return flags | O_CLOEXEC | O_NOFOLLOW | ((flags & O_PATH) != 0 ? 0 : O_NONBLOCK | O_NOCTTY);
 }
 
-/// "a/b" and "./a" may be opened, "/a", "a/../b" and "" not. The kernel would let ".." through where it stays beneath; a
-/// torrent's paths never hold one.
+/// "a/b" and "./a" may be opened, "/a", "a/../b" and "" not. The kernel would let ".." through where it stays beneath;
+/// a torrent's paths never hold one.
 bool stays_beneath(std::string_view path) {
   if (path.empty() || path.front() == '/') return false;
   while (true) {

@@ -72,7 +72,8 @@ Result<Checkpoint> checkpoint_from_json(std::string_view text) {
   auto stamps = unpack_stamps(json.bytes("stamps"));
   const Buffer verified = json.bytes("verified"), durable = json.bytes("durable");
   if (json.ok() && info_hash && stamps && c.piece_bytes > 0) {
-    // A bitmap of 2^53 pieces would not have fitted into the text; the sizes are compared before anything is made of them.
+    // A bitmap of 2^53 pieces would not have fitted into the text; the sizes are compared before anything is made of
+    // them.
     const std::uint64_t pieces = pieces_of(c.bytes_total, c.piece_bytes);
     auto v = Bitfield::from(verified, static_cast<std::size_t>(pieces));
     auto d = Bitfield::from(durable, static_cast<std::size_t>(pieces));

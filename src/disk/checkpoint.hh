@@ -1,14 +1,14 @@
 // Checkpoint: progress.json, what a download (or a seed) may claim after a crash. DESIGN.md §6 in code. Blocking.
 //
-// Order: data first (Storage::sync), then the claim (temporary name, fsync, rename, fsync of the folder). `durable` holds only
-// pieces that were verified before a sync of the data that succeeded; `verified` may run ahead of it.
+// Order: data first (Storage::sync), then the claim (temporary name, fsync, rename, fsync of the folder). `durable`
+// holds only pieces that were verified before a sync of the data that succeeded; `verified` may run ahead of it.
 //
-// The text: {"checksum":"<SHA-1 of every byte behind it>", …}, one line; numbers up to 2^53; names made printable; bitmaps and
-// stamps (24 bytes a file: size, mtime, inode, big-endian) in base64. At most 64 MiB.
+// The text: {"checksum":"<SHA-1 of every byte behind it>", …}, one line; numbers up to 2^53; names made printable;
+// bitmaps and stamps (24 bytes a file: size, mtime, inode, big-endian) in base64. At most 64 MiB.
 //
-// A clean checkpoint is written no sooner than one tick of the file system's clock after the latest stamp, so that whoever
-// writes to the data later leaves another stamp (see settle()); where that would take longer than a moment (vfat: 2 s) it is
-// written as an unclean one, and the next start hashes.
+// A clean checkpoint is written no sooner than one tick of the file system's clock after the latest stamp, so that
+// whoever writes to the data later leaves another stamp (see settle()); where that would take longer than a moment
+// (vfat: 2 s) it is written as an unclean one, and the next start hashes.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ struct Checkpoint {
   std::string name;
   std::uint64_t bytes_total = 0;
   std::uint32_t piece_bytes = 0;
-  std::string boot_id;      ///< of the machine when it was written
-  bool clean = false;       ///< written by a clean stop: stamps tell whether anybody touched the data since
+  std::string boot_id;  ///< of the machine when it was written
+  bool clean = false;   ///< written by a clean stop: stamps tell whether anybody touched the data since
   std::vector<FileStamp> stamps;
   Bitfield verified;
   Bitfield durable;
@@ -55,18 +55,20 @@ struct Found {
   Bitfield verified;                  ///< trusted at once (clean stop, nothing touched since)
   std::vector<PieceIndex> unchecked;  ///< to be hashed, in this order: data without a claim first, then claimed pieces
   std::uint64_t bytes_down = 0, bytes_up = 0;
-  bool anything = false;              ///< a .part, or the finished file, was there
+  bool anything = false;  ///< a .part, or the finished file, was there
 };
 Found find_progress(Storage& storage, const wire::Metainfo& info);
 
-/// The cache of a seed's piece hashes: path, sizes, mtimes and inodes → digests; one file each in `folder` (mode 0600), at most
-/// 512, the oldest going first. It takes stamps that scan() made before anything was hashed, for those are settled.
+/// The cache of a seed's piece hashes: path, sizes, mtimes and inodes → digests; one file each in `folder` (mode 0600),
+/// at most 512, the oldest going first. It takes stamps that scan() made before anything was hashed, for those are
+/// settled.
 struct SeedCacheKey {
   std::string path;  ///< absolute
   std::uint32_t piece_bytes = 0;
   std::vector<FileStamp> stamps;
 };
 std::optional<std::vector<Sha1Digest>> read_seed_cache(const std::string& folder, const SeedCacheKey& key);
-Result<void> write_seed_cache(const std::string& folder, const SeedCacheKey& key, const std::vector<Sha1Digest>& pieces);
+Result<void> write_seed_cache(const std::string& folder, const SeedCacheKey& key,
+                              const std::vector<Sha1Digest>& pieces);
 
 }  // namespace swarm::disk

@@ -1,4 +1,5 @@
-// Descriptor: an open file that closes itself, and whole reads and writes through it. EINTR and short transfers stay here.
+// Descriptor: an open file that closes itself, and whole reads and writes through it. EINTR and short transfers stay
+// here.
 #pragma once
 
 #include <sys/uio.h>
@@ -48,8 +49,8 @@ class IovCursor {
   std::size_t used_ = 0;  ///< bytes of list_[0] that are behind the cursor
 };
 
-/// Both move exactly `length` bytes unless something stops them, and advance the cursor by what moved. They give the bytes
-/// moved: short with *error = 0 is the end of the file; else *error is errno.
+/// Both move exactly `length` bytes unless something stops them, and advance the cursor by what moved. They give the
+/// bytes moved: short with *error = 0 is the end of the file; else *error is errno.
 std::uint64_t read_at(int fd, std::uint64_t offset, std::uint64_t length, IovCursor& into, int* error);
 std::uint64_t write_at(int fd, std::uint64_t offset, std::uint64_t length, IovCursor& from, int* error);
 

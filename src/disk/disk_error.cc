@@ -41,16 +41,17 @@ Error system_error(std::string_view doing, std::string_view path, int error) {
     default:
       break;
   }
-  return {Exit::disk, std::move(code), fmt::format("cannot {} {}: {}", doing, printable(path), reason), std::move(hint)};
+  return {Exit::disk, std::move(code), fmt::format("cannot {} {}: {}", doing, printable(path), reason),
+          std::move(hint)};
 }
 
 Error disk_full(int folder, std::uint64_t bytes_needed, std::string hint) {
   struct statvfs fs {};
   const std::uint64_t free = ::fstatvfs(folder, &fs) == 0 ? std::uint64_t{fs.f_bavail} * fs.f_frsize : 0;
-  std::string message =
-      free < bytes_needed
-          ? fmt::format("needs {}, {} has {} free", size_text(bytes_needed), printable(mount_point(folder)), size_text(free))
-          : fmt::format("needs {}, no room on {} (a quota?)", size_text(bytes_needed), printable(mount_point(folder)));
+  std::string message = free < bytes_needed ? fmt::format("needs {}, {} has {} free", size_text(bytes_needed),
+                                                          printable(mount_point(folder)), size_text(free))
+                                            : fmt::format("needs {}, no room on {} (a quota?)", size_text(bytes_needed),
+                                                          printable(mount_point(folder)));
   return {Exit::disk, "disk_full", std::move(message), std::move(hint)};
 }
 

@@ -16,8 +16,8 @@ bool is_untouched(const Checkpoint& c, Storage& storage) {
   return c.clean && stamps && *stamps == c.stamps;
 }
 
-/// Data without a claim first, so that no finished piece is lost; then the claimed pieces, whether the file system shows data
-/// for them or not (some store zeros as holes).
+/// Data without a claim first, so that no finished piece is lost; then the claimed pieces, whether the file system
+/// shows data for them or not (some store zeros as holes).
 std::vector<PieceIndex> in_order_of_hashing(const Bitfield& data, const Bitfield& claimed, const Bitfield& trusted) {
   std::vector<PieceIndex> order;
   for (std::size_t i = data.find(true); i < data.size(); i = data.find(true, i + 1)) {

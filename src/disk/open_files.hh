@@ -1,4 +1,5 @@
-// OpenFiles: the descriptors that a storage holds, at most so many, the one used longest ago closed first. Not thread-safe.
+// OpenFiles: the descriptors that a storage holds, at most so many, the one used longest ago closed first. Not
+// thread-safe.
 #pragma once
 
 #include <cstddef>

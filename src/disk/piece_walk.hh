@@ -20,8 +20,8 @@ class PieceWalk {
   PieceWalk(std::shared_ptr<Storage> storage, std::shared_ptr<const wire::Metainfo> info)
       : storage_(std::move(storage)), info_(std::move(info)) {}
 
-  /// Calls on_piece(index, digest) for each piece, on any worker's thread; without a digest when the data is not there or has
-  /// another size. Ends when none is left, `cancel` is set or on_piece gives false. Errors are the disk's.
+  /// Calls on_piece(index, digest) for each piece, on any worker's thread; without a digest when the data is not there
+  /// or has another size. Ends when none is left, `cancel` is set or on_piece gives false. Errors are the disk's.
   template <class F>
   Result<void> work(const std::atomic<bool>& cancel, F on_piece) {
     std::call_once(prepared_, [this] { prepare(); });
@@ -55,8 +55,8 @@ class PieceWalk {
   const wire::Metainfo& info() const { return *info_; }
 
  private:
-  static constexpr std::size_t chunk_bytes = 1u << 20;  ///< read at once: large enough for a disk that turns
-  static constexpr std::size_t sparse_files_max = 1024; ///< looking for holes opens each file once more
+  static constexpr std::size_t chunk_bytes = 1u << 20;   ///< read at once: large enough for a disk that turns
+  static constexpr std::size_t sparse_files_max = 1024;  ///< looking for holes opens each file once more
 
   void prepare() {
     if (info_->files.size() > sparse_files_max) return;
@@ -115,11 +115,11 @@ class PieceWalk {
     return true;
   }
 
-  /// One of these pieces cannot be read; the others can. Pieces that share a chunk fit into it whole, so that none of them
-  /// was told before the read failed.
+  /// One of these pieces cannot be read; the others can. Pieces that share a chunk fit into it whole, so that none of
+  /// them was told before the read failed.
   template <class F>
-  Result<bool> hash_one_by_one(std::uint32_t first, std::uint32_t last, ByteSpan buffer, const std::atomic<bool>& cancel,
-                               F& on_piece) {
+  Result<bool> hash_one_by_one(std::uint32_t first, std::uint32_t last, ByteSpan buffer,
+                               const std::atomic<bool>& cancel, F& on_piece) {
     for (std::uint32_t p = first; p < last && !cancel; ++p) {
       auto went_on = hash(p, p + 1, buffer, cancel, on_piece);
       if (!went_on || !*went_on) return went_on;

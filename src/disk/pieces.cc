@@ -22,7 +22,7 @@ constexpr std::size_t chunk_bytes = 256 * 1024;  ///< written, then hashed while
 constexpr std::uint64_t gather_bytes = 256 * 1024;
 constexpr std::size_t wrong_pieces_max = 64;
 constexpr std::size_t wrong_bytes_max = 4u << 20;
-constexpr std::size_t checks_max = 2;     ///< hashing at the same time; the rest of the workers is for blocks and readers
+constexpr std::size_t checks_max = 2;  ///< hashing at the same time; the rest of the workers is for blocks and readers
 constexpr std::size_t spare_lists_max = 16;
 
 std::uint32_t block_count(std::uint32_t piece_bytes) { return (piece_bytes + block_bytes - 1) / block_bytes; }

@@ -10,10 +10,10 @@
 namespace swarm::disk {
 namespace {
 
-constexpr std::size_t element_bytes_max = 255;    ///< NAME_MAX of every common file system
-constexpr std::size_t path_bytes_max = 2048;      ///< of a whole relative path; half of PATH_MAX
-constexpr std::size_t extension_bytes_max = 32;   ///< a longer one is no extension but part of a sentence
-constexpr std::size_t number_bytes_max = 12;      ///< room for ".4294967295" between stem and extension
+constexpr std::size_t element_bytes_max = 255;   ///< NAME_MAX of every common file system
+constexpr std::size_t path_bytes_max = 2048;     ///< of a whole relative path; half of PATH_MAX
+constexpr std::size_t extension_bytes_max = 32;  ///< a longer one is no extension but part of a sentence
+constexpr std::size_t number_bytes_max = 12;     ///< room for ".4294967295" between stem and extension
 
 struct CodePoint {
   std::uint32_t value = 0;
@@ -37,10 +37,10 @@ CodePoint code_point_at(std::string_view text, std::size_t at) {
 }
 
 bool is_harmless(std::uint32_t c) {
-  if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return false;                  // control characters, NUL among them
-  if (c == '/' || c == '\\') return false;                                // separators, here or elsewhere
-  if (c == 0x2028 || c == 0x2029) return false;                           // line and paragraph separators
-  return !((c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069)); // bidirectional embeddings and overrides
+  if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return false;                   // control characters, NUL among them
+  if (c == '/' || c == '\\') return false;                                 // separators, here or elsewhere
+  if (c == 0x2028 || c == 0x2029) return false;                            // line and paragraph separators
+  return !((c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069));  // bidirectional embeddings and overrides
 }
 
 /// At most `bytes`, without cutting a character.
@@ -84,16 +84,16 @@ std::string safe_element(std::string_view raw) {
 
 namespace {
 
-/// The same text for names that a file system which ignores case takes for one: ASCII, Latin, Greek and Cyrillic letters.
+/// The same text for names that a file system which ignores case takes for one: ASCII, Latin, Greek and Cyrillic
+/// letters.
 std::string fold_case(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
     const CodePoint c = code_point_at(text, at);
     std::uint32_t v = c.value;
-    if (v >= 'A' && v <= 'Z') {
-      v += 32;
-    } else if ((v >= 0xc0 && v <= 0xde && v != 0xd7) || (v >= 0x391 && v <= 0x3a9) || (v >= 0x410 && v <= 0x42f)) {
+    if ((v >= 'A' && v <= 'Z') || (v >= 0xc0 && v <= 0xde && v != 0xd7) || (v >= 0x391 && v <= 0x3a9) ||
+        (v >= 0x410 && v <= 0x42f)) {
       v += 32;
     } else if (v >= 0x400 && v <= 0x40f) {
       v += 80;
@@ -115,8 +115,8 @@ std::string fold_case(std::string_view text) {
   return out;
 }
 
-/// The names that are taken, as a tree of folded elements: a node is a folder or a file. Linear in the bytes of all paths,
-/// however deep they are.
+/// The names that are taken, as a tree of folded elements: a node is a folder or a file. Linear in the bytes of all
+/// paths, however deep they are.
 class Taken {
  public:
   static constexpr std::uint32_t root = 0;

@@ -1,5 +1,5 @@
-// JSON objects in files of our own, under a checksum: {"checksum":"<40 hex digits>", …}. The checksum is the SHA-1 of every byte
-// behind it, so that any change at all is found: a flipped bit, a torn write, a well-meant edit.
+// JSON objects in files of our own, under a checksum: {"checksum":"<40 hex digits>", …}. The checksum is the SHA-1 of
+// every byte behind it, so that any change at all is found: a flipped bit, a torn write, a well-meant edit.
 #pragma once
 
 #include <cjson/cJSON.h>

@@ -80,7 +80,8 @@ std::optional<std::vector<Sha1Digest>> read_seed_cache(const std::string& folder
   return pieces;
 }
 
-Result<void> write_seed_cache(const std::string& folder, const SeedCacheKey& key, const std::vector<Sha1Digest>& pieces) {
+Result<void> write_seed_cache(const std::string& folder, const SeedCacheKey& key,
+                              const std::vector<Sha1Digest>& pieces) {
   if (!make_folders(folder)) return tl::unexpected(system_error("make", folder, errno));
   JsonWriter json;
   json.number("swarm_seed_cache", format_version);

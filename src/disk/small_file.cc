@@ -52,7 +52,8 @@ Result<void> replace_file(const std::string& path, std::string_view text, mode_t
 
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (!file && errno == ENOENT) return fail(Exit::not_found, "not_found", fmt::format("{} does not exist", printable(path)));
+  if (!file && errno == ENOENT)
+    return fail(Exit::not_found, "not_found", fmt::format("{} does not exist", printable(path)));
   struct stat s {};
   if (!file || ::fstat(file.get(), &s) != 0) return tl::unexpected(system_error("read", path, errno));
   if (!S_ISREG(s.st_mode) || static_cast<std::uint64_t>(s.st_size) > bytes_max) {

@@ -3,12 +3,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <string_view>
 #include <utility>
 
@@ -37,8 +37,8 @@ struct CloseDir {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
-/// Adds the files of one folder (`path`, relative to `root`; "" is root itself) to `files`, and its folders to `folders`.
-/// Gives 0 or errno, and then in `path` what it was about.
+/// Adds the files of one folder (`path`, relative to `root`; "" is root itself) to `files`, and its folders to
+/// `folders`. Gives 0 or errno, and then in `path` what it was about.
 int list_folder(int root, std::string& path, std::vector<FoundFile>& files, std::vector<std::string>& folders) {
   Descriptor fd = open_beneath(root, path.empty() ? "." : path, O_RDONLY | O_DIRECTORY);
   if (!fd) return errno == ELOOP || errno == ENOENT ? 0 : errno;  // it went, or became a link, since its name was read
@@ -92,7 +92,8 @@ Result<void> scan_folder(Source& source) {
   const Descriptor root(::open(source.absolute.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) return tl::unexpected(system_error("read", source.path, errno));
   std::vector<FoundFile> files;
-  std::vector<std::string> folders = {""};  // still to be listed; not a recursion, for a tree may be deeper than a stack
+  std::vector<std::string> folders = {
+      ""};  // still to be listed; not a recursion, for a tree may be deeper than a stack
   while (!folders.empty()) {
     std::string path = std::move(folders.back());
     folders.pop_back();
@@ -131,10 +132,8 @@ Result<Source> scan(const std::string& path) {
       return tl::unexpected(system_error("read", path, errno));
     }
     source.bytes_total = static_cast<std::uint64_t>(s.st_size);
-    source.files.push_back({.path = {source.name},
-                            .length = source.bytes_total,
-                            .pad = false,
-                            .executable = (s.st_mode & S_IXUSR) != 0});
+    source.files.push_back(
+        {.path = {source.name}, .length = source.bytes_total, .pad = false, .executable = (s.st_mode & S_IXUSR) != 0});
     source.stamps.push_back(stamp_of(s));
   } else {
     return fail(Exit::usage, "not_a_file", fmt::format("{} is neither a file nor a folder", printable(path)));

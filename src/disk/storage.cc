@@ -24,10 +24,12 @@ namespace {
 constexpr const char* resumes = "nothing lost, the same command resumes";
 constexpr std::size_t many_files = 64;  ///< from so many on, one syncfs is cheaper than waiting for each file's journal
 
-std::int64_t mtime_ns(const struct stat& s) { return std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec; }
+std::int64_t mtime_ns(const struct stat& s) {
+  return std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
+}
 
-/// Bytes of a file that need no new room on the disk, by the larger of what the file system counts and what it shows as data
-/// (a compressed file counts less, a preallocated one shows less).
+/// Bytes of a file that need no new room on the disk, by the larger of what the file system counts and what it shows as
+/// data (a compressed file counts less, a preallocated one shows less).
 std::uint64_t bytes_allocated(int fd, const struct stat& s) {
   std::uint64_t data = 0;
   for (off_t at = 0; at < s.st_size;) {
@@ -319,8 +321,8 @@ Result<void> Storage::State::sync_written() {
     std::swap(some_closed, unsynced_closed);
     for (const FileIndex file : files) unsynced[number(file)] = false;
   }
-  // A file that was closed may have lost its error with its inode; the file system itself remembers it for as long as the
-  // save folder is open (Linux 5.8).
+  // A file that was closed may have lost its error with its inode; the file system itself remembers it for as long as
+  // the save folder is open (Linux 5.8).
   if (some_closed) {
     if (auto synced = sync_file_system(); !synced) return synced;
   }
@@ -372,7 +374,8 @@ Result<std::string> Storage::finish() {
   return s.tree.target_path();
 }
 
-/// Makes one file of the .part what it shall be when it has its name: there, as long as it should be, with its mode, durable.
+/// Makes one file of the .part what it shall be when it has its name: there, as long as it should be, with its mode,
+/// durable.
 Result<void> Storage::State::complete_file(FileIndex file) {
   if (!is_still_there(file)) {
     return fail(Exit::integrity, "changed",
@@ -390,7 +393,8 @@ Result<void> Storage::State::complete_file(FileIndex file) {
   }
   int error = 0;
   if (info->files[number(file)].executable) {
-    // Whoever may read it may run it, as far as the umask let them read. vfat and its like cannot say so: no reason to fail.
+    // Whoever may read it may run it, as far as the umask let them read. vfat and its like cannot say so: no reason to
+    // fail.
     if (::fchmod(fd, (st.st_mode | (st.st_mode & 0444) >> 2) & 07777) == 0) error = ::fsync(fd) == 0 ? 0 : errno;
   }
   if (error == 0) error = sync_file(**open);
@@ -398,13 +402,14 @@ Result<void> Storage::State::complete_file(FileIndex file) {
   return {};
 }
 
-/// Is the name still that of the file which was written, as far as that can be told? What was verified must be what gets the
-/// final name.
+/// Is the name still that of the file which was written, as far as that can be told? What was verified must be what
+/// gets the final name.
 bool Storage::State::is_still_there(FileIndex file) {
   const std::lock_guard lock(mutex);
   if (!written[number(file)]) return true;
   const Descriptor named = tree.open(file, O_PATH);
-  struct stat by_name {}, by_descriptor {};
+  struct stat by_name {
+  }, by_descriptor{};
   if (!named || ::fstat(named.get(), &by_name) != 0) return false;
   const auto held = open_files.find(file);
   if (!held || ::fstat(held->fd.get(), &by_descriptor) != 0) return true;

@@ -1,11 +1,12 @@
 #include "disk/tree.hh"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <ranges>
 
 #include "disk/beneath.hh"
 #include "disk/safe_path.hh"
@@ -260,10 +261,10 @@ int Tree::overlay() {
     for (std::string f = folder; !f.empty() && emptied.insert(f).second; f = folder_of(f)) filled.insert(f);
   }
   // Deepest first: a longer path sorts behind its own beginning.
-  for (auto f = emptied.rbegin(); f != emptied.rend(); ++f) {
-    const std::string above = folder_of(*f);
+  for (const std::string& f : std::ranges::reverse_view(emptied)) {
+    const std::string above = folder_of(f);
     const Descriptor folder = open_beneath(root_.get(), above.empty() ? "." : above, O_PATH | O_DIRECTORY);
-    if (folder) ::unlinkat(folder.get(), split_path(*f).second.c_str(), AT_REMOVEDIR);
+    if (folder) ::unlinkat(folder.get(), split_path(f).second.c_str(), AT_REMOVEDIR);
   }
   ::unlinkat(base_.get(), part_name_.c_str(), AT_REMOVEDIR);
   root_ = std::move(to);

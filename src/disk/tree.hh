@@ -1,5 +1,5 @@
-// Tree: the names of a torrent's files on a disk, and the opening of what has these names. It decides where the files are (see
-// storage.hh), makes folders and gives the final name. Not thread-safe; everything that fails sets errno.
+// Tree: the names of a torrent's files on a disk, and the opening of what has these names. It decides where the files
+// are (see storage.hh), makes folders and gives the final name. Not thread-safe; everything that fails sets errno.
 #pragma once
 
 #include <sys/stat.h>
@@ -25,8 +25,8 @@ class Tree {
   std::string shown(FileIndex file) const;
   std::size_t file_count() const { return paths_.size(); }
 
-  Place place();       ///< decides it at the first call
-  bool at_target();    ///< reads go to the target, there or not
+  Place place();     ///< decides it at the first call
+  bool at_target();  ///< reads go to the target, there or not
   bool part_exists() const { return place_ == Place::part; }
   /// The save folder, open; empty (with errno) when there is none.
   const Descriptor& base();
@@ -59,10 +59,10 @@ class Tree {
 
   bool decided_ = false;
   Place place_ = Place::nothing;
-  Descriptor base_;                  ///< the folder that holds the target
+  Descriptor base_;  ///< the folder that holds the target
   int base_error_ = 0;
-  std::string target_name_, part_name_;  ///< within base_
-  Descriptor root_;                  ///< the top folder of a torrent with several files, once it is there
+  std::string target_name_, part_name_;     ///< within base_
+  Descriptor root_;                         ///< the top folder of a torrent with several files, once it is there
   std::set<std::string> unsynced_folders_;  ///< relative to root_; "" is root_, "/" is base_
 };
 

@@ -16,8 +16,9 @@ void Checks::on_whole(std::uint32_t host, const Content& content, Disk& disk) {
 void Checks::on_payload_leaves(std::uint32_t host, const Run& run, bool judged_right) {
   ++asked_;
   if (judged_right && run.tag == Tag::right) return;
-  fail(Rule::verified, host, fmt::format("S2: sends bytes {} … {} of piece {}, which {}", run.begin, run.begin + run.length - 1,
-                         number(run.piece), judged_right ? "are wrong" : "was never judged right"));
+  fail(Rule::verified, host,
+       fmt::format("S2: sends bytes {} … {} of piece {}, which {}", run.begin, run.begin + run.length - 1,
+                   number(run.piece), judged_right ? "are wrong" : "was never judged right"));
 }
 
 void Checks::on_power_cut(std::uint32_t host, const Content& content, Disk& disk) {
@@ -32,7 +33,9 @@ void Checks::on_power_cut(std::uint32_t host, const Content& content, Disk& disk
       const Tag tag = disk.tag(content, content.first_block(piece) + b, world_.now());
       there = there && (tag == Tag::right || tag == Tag::damaged);
     }
-    if (!there) fail(Rule::durable, host, fmt::format("S3: the checkpoint of {} claims piece {}, which is not on the disk", content.info.name, p));
+    if (!there)
+      fail(Rule::durable, host,
+           fmt::format("S3: the checkpoint of {} claims piece {}, which is not on the disk", content.info.name, p));
   }
 }
 

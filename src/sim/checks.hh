@@ -17,7 +17,7 @@
 namespace swarm::sim {
 
 enum class Rule : std::uint8_t {
-  whole,     ///< S1: a node calls a file whole only if every block of it is right
+  whole,  ///< S1: a node calls a file whole only if every block of it is right
   verified,  ///< S2: payload leaves an honest node only from a piece that was judged right there; so a HAVE came after that
   durable,   ///< S3: what a checkpoint claims is on the disk, also when the power went
   counted,   ///< two counts of the same bytes agree, and none is won or lost on the way

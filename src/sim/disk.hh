@@ -55,7 +55,7 @@ class Disk {
   Instant begin_sync(const Content& content, Instant now);
   void end_sync(const Content& content);
   void save(const Content& content, Checkpoint checkpoint);
-  void name(const Content& content);   ///< gives the file its name; its checkpoint goes
+  void name(const Content& content);  ///< gives the file its name; its checkpoint goes
   bool named(const Content& content) const;
   const Checkpoint* checkpoint(const Content& content) const;
 
@@ -73,8 +73,8 @@ class Disk {
   };
   struct File {
     std::vector<Tag> written, synced;
-    std::vector<Written> dirty;                 ///< written and not synced, in order
-    std::deque<std::vector<Written>> syncing;   ///< what each sync under way covers
+    std::vector<Written> dirty;                ///< written and not synced, in order
+    std::deque<std::vector<Written>> syncing;  ///< what each sync under way covers
     std::optional<Checkpoint> checkpoint;
     bool named = false;
   };

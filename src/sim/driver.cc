@@ -223,7 +223,8 @@ void Driver::close(const core::Close& close) {
 
 void Driver::store(const core::Store& store) {
   const auto found = conns_.find(number(store.conn));
-  if (found == conns_.end()) return checks_.fail(Rule::contract, host_.index, "a block is stored for a connection that is gone");
+  if (found == conns_.end())
+    return checks_.fail(Rule::contract, host_.index, "a block is stored for a connection that is gone");
   Conn& c = found->second;
   Tag tag = arriving_.tag;
   if (store.bytes.handle != arriving_handle_ || arriving_.content != torrent(store.torrent).content->number ||
@@ -236,7 +237,8 @@ void Driver::store(const core::Store& store) {
     c.block_done = 0;
     c.block_tag = Tag::right;
   }
-  if (c.block != store.block || c.block_done != store.at) return checks_.fail(Rule::contract, host_.index, "fragments of a block out of order");
+  if (c.block != store.block || c.block_done != store.at)
+    return checks_.fail(Rule::contract, host_.index, "fragments of a block out of order");
   if (tag != Tag::right) c.block_tag = tag;
   c.block_done += store.bytes.length;
   if (c.block_done < c.block.length) return;
@@ -260,7 +262,8 @@ void Driver::on_block(TorrentId id, const wire::BlockRef& block, Tag tag) {
   }
   Attempt& attempt = t.attempts[number(block.piece)];
   attempt.tags.resize(content.blocks_in(block.piece), Tag::none);
-  if (attempt.tags[index] != Tag::none) return checks_.fail(Rule::contract, host_.index, "a block is stored twice in one attempt");
+  if (attempt.tags[index] != Tag::none)
+    return checks_.fail(Rule::contract, host_.index, "a block is stored twice in one attempt");
   attempt.tags[index] = tag;
   const Instant written = disk_.write(content, content.first_block(block.piece) + index, tag, world_.now());
   bound_pending();
@@ -439,7 +442,8 @@ void Driver::reply(std::uint32_t id) {
 
 void Driver::notice(core::Notice& notice) {
   if (const auto* banned = std::get_if<core::PeerBanned>(&notice)) ledger_.banned.push_back(banned->peer);
-  if (const auto* failed = std::get_if<core::Failed>(&notice)) checks_.fail(Rule::contract, host_.index, failed->error.message);
+  if (const auto* failed = std::get_if<core::Failed>(&notice))
+    checks_.fail(Rule::contract, host_.index, failed->error.message);
 }
 
 }  // namespace swarm::sim

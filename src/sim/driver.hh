@@ -47,8 +47,8 @@ class Driver final : public Process {
   struct Options {
     core::ClientOptions client;
     std::uint64_t random_seed = 0;
-    double lies = 0;                ///< the share of runs that leave with wrong bytes
-    bool honest = true;             ///< S1 and S2 must hold here
+    double lies = 0;     ///< the share of runs that leave with wrong bytes
+    bool honest = true;  ///< S1 and S2 must hold here
     Canary canary = Canary::none;
     std::uint64_t disk_pending_max = 16u << 20;  ///< above it nothing more is read from the network
   };
@@ -84,7 +84,7 @@ class Driver final : public Process {
 
  private:
   struct Conn {
-    StreamEnd end;       ///< no stream while connecting
+    StreamEnd end;          ///< no stream while connecting
     bool has_more = false;  ///< next_outgoing() had something when it was last asked
     bool listed = false;    ///< in sendable_
     // The block that is arriving.
@@ -92,19 +92,19 @@ class Driver final : public Process {
     std::uint32_t block_done = 0;
     Tag block_tag = Tag::none;
   };
-  struct Attempt {       ///< at one piece
+  struct Attempt {  ///< at one piece
     std::vector<Tag> tags;
     std::uint32_t blocks = 0;
   };
   struct Torrent {
     const Content* content = nullptr;
-    Bitfield judged;     ///< pieces that were judged right in this life, or may be trusted from an earlier one
-    std::map<std::uint32_t, Attempt> attempts;            ///< by piece, at most those that the core has begun
-    std::map<std::uint32_t, std::vector<Tag>> failed;     ///< the last attempt that failed, until the piece comes right
-    std::deque<Disk::Checkpoint> saving;                  ///< what each save under way will claim, oldest first
+    Bitfield judged;  ///< pieces that were judged right in this life, or may be trusted from an earlier one
+    std::map<std::uint32_t, Attempt> attempts;         ///< by piece, at most those that the core has begun
+    std::map<std::uint32_t, std::vector<Tag>> failed;  ///< the last attempt that failed, until the piece comes right
+    std::deque<Disk::Checkpoint> saving;               ///< what each save under way will claim, oldest first
     std::uint64_t payload_sent = 0, payload_received = 0;
   };
-  struct Asked {         ///< an exchange under way
+  struct Asked {  ///< an exchange under way
     wire::HttpRequest request;
     Tracker* tracker = nullptr;
     std::uint32_t incarnation = 0;
@@ -139,17 +139,17 @@ class Driver final : public Process {
   Ledger& ledger_;
   const std::map<Endpoint, Tracker*>& trackers_;
   Options options_;
-  Random chance_;                       ///< of this node's own deeds, apart from the core's
+  Random chance_;  ///< of this node's own deeds, apart from the core's
   core::Client client_;
-  std::map<std::uint32_t, Conn> conns_; ///< ordered: it is walked
-  std::vector<Torrent> torrents_;       ///< by TorrentId
+  std::map<std::uint32_t, Conn> conns_;  ///< ordered: it is walked
+  std::vector<Torrent> torrents_;        ///< by TorrentId
   std::vector<ConnId> sendable_;
   std::map<std::uint32_t, Asked> asked_;
   core::Outgoing out_;
-  Run arriving_;                        ///< the run that the core is being given,
-  std::uint64_t arriving_handle_ = 0;   ///< and its name
+  Run arriving_;                       ///< the run that the core is being given,
+  std::uint64_t arriving_handle_ = 0;  ///< and its name
   Instant checked_until_{};
-  Instant wake_at_ = Instant::max();    ///< the earliest wake-up that is under way
+  Instant wake_at_ = Instant::max();  ///< the earliest wake-up that is under way
   bool reading_ = true;
 };
 

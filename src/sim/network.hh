@@ -50,8 +50,8 @@ struct Host {
   IpAddress address;
   Line line;
   Process* process = nullptr;
-  std::uint16_t port = 0;           ///< where the process listens
-  std::uint32_t incarnation = 0;    ///< +1 for each process
+  std::uint16_t port = 0;         ///< where the process listens
+  std::uint32_t incarnation = 0;  ///< +1 for each process
   bool powered = true, linked = true;
   bool reaches() const { return powered && linked; }
 
@@ -59,8 +59,8 @@ struct Host {
   std::deque<StreamEnd> up_queue;    ///< ends here that have something for the line; each once
   std::deque<StreamEnd> down_queue;  ///< ends here for which something has arrived; each once
   bool up_busy = false, down_busy = false;
-  Instant down_free{};               ///< when the line down has served all that it was given
-  std::vector<Stream*> streams;      ///< with an end here, oldest first; ended ones are swept out now and then
+  Instant down_free{};           ///< when the line down has served all that it was given
+  std::vector<Stream*> streams;  ///< with an end here, oldest first; ended ones are swept out now and then
   std::size_t sweep_at = 64;
 };
 
@@ -84,12 +84,12 @@ class Network {
   std::uint64_t room(StreamEnd end) const;  ///< bytes that the send buffer still takes
   void send(StreamEnd end, ByteView small);
   void send(StreamEnd end, const Run& run);
-  void close(StreamEnd end);                ///< what was given is sent first
-  void pause(StreamEnd end, bool paused);   ///< reading
+  void close(StreamEnd end);               ///< what was given is sent first
+  void pause(StreamEnd end, bool paused);  ///< reading
 
   // What befalls it.
-  void crash(Host& host);                   ///< the process ends without a word
-  void cut_power(Host& host);               ///< and so does the kernel
+  void crash(Host& host);      ///< the process ends without a word
+  void cut_power(Host& host);  ///< and so does the kernel
   void restore_power(Host& host);
   void set_link(Host& host, bool up);
 
@@ -123,7 +123,7 @@ class Network {
 
   World& world_;
   Options options_;
-  std::deque<Host> hosts_;      ///< stable places
+  std::deque<Host> hosts_;  ///< stable places
   std::map<IpAddress, Host*> by_address_;
   std::deque<Stream> streams_;  ///< stable places; ended ones stay, nearly empty
   std::uint16_t next_port_ = 49152;

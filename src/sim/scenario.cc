@@ -114,7 +114,8 @@ void Scenario::start(std::uint32_t i) {
     }
   }
   world_.note(Happened::fault, node.host->index, 1);
-  node.driver = std::make_unique<Driver>(world_, network_, *node.host, node.disk, checks_, node.ledger, trackers_, options);
+  node.driver =
+      std::make_unique<Driver>(world_, network_, *node.host, node.disk, checks_, node.ledger, trackers_, options);
   node.driver->add(content_, std::move(add));
 }
 
@@ -294,7 +295,8 @@ Report Scenario::report() {
 
 std::string Report::text() const {
   std::string out = fmt::format(
-      "{} of {} finished: first {:.3f} s, median {:.3f} s, last {:.3f} s = {:.3f} x the bound of {:.3f} s; the seeds sent {:.2f} copies, "
+      "{} of {} finished: first {:.3f} s, median {:.3f} s, last {:.3f} s = {:.3f} x the bound of {:.3f} s; the seeds "
+      "sent {:.2f} copies, "
       "{} wasted; {} events, hash {:016x}",
       finished, downloaders, first_seconds, median_seconds, last_seconds, ratio, bound_seconds, seed_copies,
       size_text(payload_wasted), events, event_hash);

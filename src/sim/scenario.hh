@@ -29,31 +29,31 @@ namespace swarm::sim {
 struct Plan {
   std::uint64_t random_seed = 1;
   std::uint32_t seeds = 1, downloaders = 8, liars = 0;
-  std::uint32_t strangers = 0;         ///< the last so many downloaders do not say that they are swarm nodes
+  std::uint32_t strangers = 0;  ///< the last so many downloaders do not say that they are swarm nodes
   std::uint64_t bytes_total = 64u << 20;
   std::uint32_t piece_bytes = 256u << 10;
   Line line{12'500'000, 12'500'000, 500us};
-  double lies = 0.3;                   ///< the share of a liar's blocks that are wrong
+  double lies = 0.3;  ///< the share of a liar's blocks that are wrong
   enum class Discovery : std::uint8_t {
     tracker,    ///< heartbeats to a swarm tracker
     announces,  ///< the same tracker, asked as any other client would
     peers,      ///< no tracker: each node is told of all others
   } discovery = Discovery::tracker;
-  Duration join_within{};              ///< downloaders start at random moments up to this one
-  bool leave_when_whole = false;       ///< as `get` does
+  Duration join_within{};                      ///< downloaders start at random moments up to this one
+  bool leave_when_whole = false;               ///< as `get` does
   std::uint64_t limit_up = 0, limit_down = 0;  ///< --up and --down of all nodes, bytes/s; 0: unlimited
   Disk::Options disk;
   Network::Options network;
   Canary canary = Canary::none;
-  Duration limit = 1h;                 ///< of virtual time
+  Duration limit = 1h;  ///< of virtual time
 };
 
 struct Report {
   std::uint32_t downloaders = 0, finished = 0;
   double first_seconds = 0, median_seconds = 0, last_seconds = 0;  ///< of completions, since each one's start
   double bound_seconds = 0;
-  double ratio = 0;                ///< last_seconds / bound_seconds
-  double seed_copies = 0;          ///< what the seeds sent, in copies of the content
+  double ratio = 0;                    ///< last_seconds / bound_seconds
+  double seed_copies = 0;              ///< what the seeds sent, in copies of the content
   std::uint64_t payload_received = 0;  ///< by all downloaders in all their lives, bytes
   std::uint64_t payload_wasted = 0;    ///< of it, beyond one copy for each that finished
   std::uint64_t event_hash = 0, events = 0;
@@ -72,11 +72,11 @@ class Scenario {
   ~Scenario();
 
   // Faults, at a moment of virtual time.
-  void crash(std::uint32_t node, Duration at, Duration down_for);      ///< SIGKILL, and the same command again
+  void crash(std::uint32_t node, Duration at, Duration down_for);  ///< SIGKILL, and the same command again
   /// A clean stop, and the same command again; or for good.
   void stop(std::uint32_t node, Duration at, std::optional<Duration> down_for = std::nullopt);
   void cut_power(std::uint32_t node, Duration at, Duration down_for);
-  void unplug(std::uint32_t node, Duration at, Duration down_for);     ///< its link
+  void unplug(std::uint32_t node, Duration at, Duration down_for);  ///< its link
   void crash_tracker(Duration at, Duration down_for);
   /// A block of what the node has on its disk changes while it is down; only between two lives.
   void damage(std::uint32_t node, Duration at);
@@ -126,10 +126,10 @@ class Scenario {
   Checks checks_;
   Network network_;
   Content content_;
-  Buffer torrent_;                     ///< the .torrent that the catalogue gets
+  Buffer torrent_;  ///< the .torrent that the catalogue gets
   std::unique_ptr<Tracker> tracker_;
   std::map<Endpoint, Tracker*> trackers_;
-  std::deque<Node> nodes_;             ///< stable places
+  std::deque<Node> nodes_;                   ///< stable places
   std::deque<std::function<void()>> plans_;  ///< what at() was given
 };
 

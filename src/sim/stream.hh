@@ -48,11 +48,11 @@ class Flow {
   std::uint64_t delivered() const { return delivered_; }
 
   // The network's own notes.
-  std::deque<std::uint32_t> chunks;   ///< that arrived and wait for the receiver's line; 0 is the end of the stream
-  std::uint64_t buffered = 0;         ///< given and not acknowledged: what the sender's buffer holds
+  std::deque<std::uint32_t> chunks;  ///< that arrived and wait for the receiver's line; 0 is the end of the stream
+  std::uint64_t buffered = 0;        ///< given and not acknowledged: what the sender's buffer holds
   bool end_wanted = false, end_sent = false;
   bool in_up_queue = false, in_down_queue = false;
-  bool paused = false;                ///< the receiver does not read
+  bool paused = false;  ///< the receiver does not read
 
  private:
   struct Segment {
@@ -63,10 +63,10 @@ class Flow {
 
   std::deque<Segment> segments_;
   Buffer small_;
-  std::size_t small_head_ = 0;        ///< of small_, delivered already
-  std::uint32_t front_done_ = 0;      ///< bytes of the first segment that have left
-  std::size_t send_at_ = 0;           ///< segment that is sent next
-  std::uint32_t send_done_ = 0;       ///< bytes of it that were sent
+  std::size_t small_head_ = 0;    ///< of small_, delivered already
+  std::uint32_t front_done_ = 0;  ///< bytes of the first segment that have left
+  std::size_t send_at_ = 0;       ///< segment that is sent next
+  std::uint32_t send_done_ = 0;   ///< bytes of it that were sent
   std::uint64_t unsent_ = 0, flying_ = 0, arrived_ = 0;
   std::uint64_t pushed_ = 0, delivered_ = 0, dropped_ = 0;
 };

@@ -7,7 +7,8 @@
 
 namespace swarm::sim {
 
-Tracker::Tracker(World& world, Host& host, std::uint16_t port) : world_(world), host_(host), local_{host.address, port} {
+Tracker::Tracker(World& world, Host& host, std::uint16_t port)
+    : world_(world), host_(host), local_{host.address, port} {
   start();
 }
 

@@ -41,7 +41,7 @@ class Tracker {
   std::unique_ptr<core::TrackerServer> server_;
   std::map<std::string, Buffer> state_;  ///< the state folder: name → .torrent
   std::uint32_t incarnation_ = 0;
-  Instant wake_at_ = Instant::max();     ///< the earliest wake-up that is under way
+  Instant wake_at_ = Instant::max();  ///< the earliest wake-up that is under way
 };
 
 }  // namespace swarm::sim

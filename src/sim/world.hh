@@ -18,7 +18,20 @@ namespace swarm::sim {
 
 /// What the event hash tells apart.
 enum class Happened : std::uint8_t {
-  accepted, connected, connect_failed, received, closed, room, stored, hash_failed, saved, finished, replied, timer, fault, tracker,
+  accepted,
+  connected,
+  connect_failed,
+  received,
+  closed,
+  room,
+  stored,
+  hash_failed,
+  saved,
+  finished,
+  replied,
+  timer,
+  fault,
+  tracker,
 };
 
 class World {
@@ -34,7 +47,8 @@ class World {
   /// as long as the world, ids, numbers.
   template <class F>
   void at(Instant when, F what) {
-    static_assert(std::is_trivially_copyable_v<F> && std::is_trivially_destructible_v<F> && sizeof(F) <= capture_bytes_max);
+    static_assert(std::is_trivially_copyable_v<F> && std::is_trivially_destructible_v<F> &&
+                  sizeof(F) <= capture_bytes_max);
     const std::uint32_t slot = push(when);
     Slot& s = slots_[slot];
     s.run = [](unsigned char* capture) { (*std::launder(reinterpret_cast<F*>(capture)))(); };
@@ -76,13 +90,13 @@ class World {
 
   Instant now_{};
   Random random_;
-  std::vector<Entry> queue_;          ///< a heap
+  std::vector<Entry> queue_;  ///< a heap
   std::vector<Slot> slots_;
-  std::vector<std::uint32_t> unused_; ///< of slots_
+  std::vector<std::uint32_t> unused_;  ///< of slots_
   std::uint64_t sequence_ = 0;
   std::uint64_t hash_ = 0x9e3779b97f4a7c15u;
   std::uint64_t events_ = 0;
-  std::uint64_t at_once_ = 0;         ///< steps at this very moment
+  std::uint64_t at_once_ = 0;  ///< steps at this very moment
 };
 
 }  // namespace swarm::sim

@@ -35,7 +35,8 @@ TEST_CASE("-t: host, host:port, URL; a bare host means http and port 6969") {
            Row{"[::1]:7000", "http://[::1]:7000", "http://[::1]:7000/announce", "[::1]:7000", "[::1]:7000"},
            Row{"http://nas:6969", "http://nas:6969", "http://nas:6969/announce", "nas:6969", "nas"},
            Row{"http://nas:6969/", "http://nas:6969", "http://nas:6969/announce", "nas:6969", "nas"},
-           Row{"http://t.example/x/announce?k=1", "http://t.example", "http://t.example/x/announce?k=1", "t.example:80", "t.example:80"},
+           Row{"http://t.example/x/announce?k=1", "http://t.example", "http://t.example/x/announce?k=1", "t.example:80",
+               "t.example:80"},
        }) {
     CAPTURE(row.text);
     const auto a = parse_tracker(row.text);
@@ -84,7 +85,8 @@ TEST_CASE("the errors of trackers, in the words of the manual") {
 
 TEST_CASE("magnet links") {
   const auto m = parse_magnet(
-      "magnet:?xt=urn:btih:3F1C000000000000000000000000000000000001&dn=debian%20iso&tr=http%3A%2F%2Fnas%3A6969%2Fannounce&tr.1=http://b/a");
+      "magnet:?xt=urn:btih:3F1C000000000000000000000000000000000001&dn=debian%20iso&tr=http%3A%2F%2Fnas%3A6969%"
+      "2Fannounce&tr.1=http://b/a");
   REQUIRE(m);
   CHECK(to_hex(m->info_hash) == "3f1c000000000000000000000000000000000001");
   CHECK(m->name == "debian iso");
@@ -101,7 +103,8 @@ TEST_CASE("magnet links") {
   info.name = "debian iso";
   const auto link = magnet_link(info, {{"http://nas:6969/announce"}});
   CHECK(link ==
-        "magnet:?xt=urn:btih:3f1c000000000000000000000000000000000001&dn=debian%20iso&tr=http%3A%2F%2Fnas%3A6969%2Fannounce");
+        "magnet:?xt=urn:btih:3f1c000000000000000000000000000000000001&dn=debian%20iso&tr=http%3A%2F%2Fnas%3A6969%"
+        "2Fannounce");
   CHECK(parse_magnet(link)->trackers == std::vector<std::string>{"http://nas:6969/announce"});
 }
 
@@ -166,6 +169,7 @@ TEST_CASE("places") {
   CHECK(seed_cache_folder(environment({{"HOME", "/home/a"}, {"XDG_CACHE_HOME", "/c"}})) == "/c/swarm/seeds");
   CHECK(seed_cache_folder(environment({{"XDG_CACHE_HOME", "relative"}})).empty());
   CHECK(*tracker_state_folder({}, environment({{"HOME", "/h"}})) == "/h/.local/state/swarm/tracker");
-  CHECK(*tracker_state_folder({}, environment({{"HOME", "/h"}, {"STATE_DIRECTORY", "/var/lib/swarm:/x"}})) == "/var/lib/swarm");
+  CHECK(*tracker_state_folder({}, environment({{"HOME", "/h"}, {"STATE_DIRECTORY", "/var/lib/swarm:/x"}})) ==
+        "/var/lib/swarm");
   CHECK(tracker_state_folder({}, environment()).error().exit == Exit::usage);
 }

@@ -44,7 +44,8 @@ TEST_CASE("the footer of a download narrows: peers, ETA, sizes and the bar go, t
   const auto t = debian();
   CHECK(download_line(t, look(200)) ==
         "debian.iso  62.4% ██████████████▉          393.7/631.0 MiB  41.8 MiB/s  ETA 0:06  2 peers");
-  CHECK(download_line(t, look(80)) == "debian.iso  62.4% █████████▎      393.7/631.0 MiB  41.8 MiB/s  ETA 0:06  2 peers");
+  CHECK(download_line(t, look(80)) ==
+        "debian.iso  62.4% █████████▎      393.7/631.0 MiB  41.8 MiB/s  ETA 0:06  2 peers");
   CHECK(download_line(t, look(60)) == "debian.iso  62.4% ████████▋      393.7/631.0 MiB  41.8 MiB/s");
   CHECK(download_line(t, look(40)) == "debian.iso  62.4% ██████▏     41.8 MiB/s");
   CHECK(download_line(t, look(20)) == "debian.iso  62.4%");
@@ -63,7 +64,8 @@ TEST_CASE("without UTF-8 the bar and cut names are plain ASCII") {
 
 TEST_CASE("no line is wider than it may be, whatever is in it") {
   auto t = debian();
-  for (const auto* name : {"x", "debian.iso", "ein sehr langer Name mit Umlauten äöü und noch viel mehr.tar.zst", "日本語の名前.mkv"}) {
+  for (const auto* name :
+       {"x", "debian.iso", "ein sehr langer Name mit Umlauten äöü und noch viel mehr.tar.zst", "日本語の名前.mkv"}) {
     t.name = name;
     for (std::size_t width = 6; width <= 200; ++width) {
       for (const bool utf8 : {true, false}) {
@@ -78,7 +80,9 @@ TEST_CASE("no line is wider than it may be, whatever is in it") {
 
 TEST_CASE("colour repeats what the words say, and nothing else changes") {
   const auto coloured = download_line(debian(), look(80, true, true));
-  CHECK(coloured == "\x1b[1mdebian.iso\x1b[0m  62.4% \x1b[32m█████████▎     \x1b[0m 393.7/631.0 MiB  41.8 MiB/s  ETA 0:06  2 peers");
+  CHECK(
+      coloured ==
+      "\x1b[1mdebian.iso\x1b[0m  62.4% \x1b[32m█████████▎     \x1b[0m 393.7/631.0 MiB  41.8 MiB/s  ETA 0:06  2 peers");
 }
 
 TEST_CASE("a download that waits says why") {
@@ -130,7 +134,8 @@ TEST_CASE("the footer of a seed") {
   CHECK(seeding_line({seed()}, look(40)) == "seeding  2 peers  38.4 MiB/s up");
   CHECK(seeding_line({seed()}, look(20)) == "seeding");
   CHECK(seeding_line({seed(), seed()}, look(120)) ==
-        "seeding 2 torrents  4 peers  76.8 MiB/s up  1.6 GiB sent  1 whole copy elsewhere of each   (Ctrl-C stops sharing)");
+        "seeding 2 torrents  4 peers  76.8 MiB/s up  1.6 GiB sent  1 whole copy elsewhere of each   (Ctrl-C stops "
+        "sharing)");
   auto idle = seed();
   idle.stats.rate_up = 0;
   CHECK(seeding_line({idle}, look(40)) == "seeding  2 peers  0 B/s up");
@@ -141,7 +146,8 @@ TEST_CASE("hashing") {
   CHECK(preparing_line(p, look(80)) == "hashing debian.iso  ████████████             50%  631.0 MiB  1.6 GiB/s");
   CHECK(preparing_line(p, look(40)) == "hashing debian.iso  ████████         50%");
   CHECK(preparing_line(p, look(25)) == "hashing debian.iso 50%");
-  CHECK(hashed_line(p, 0.37, look(80, false)) == "hashing debian.iso  ######################## 100%  631.0 MiB  1.7 GiB/s");
+  CHECK(hashed_line(p, 0.37, look(80, false)) ==
+        "hashing debian.iso  ######################## 100%  631.0 MiB  1.7 GiB/s");
   CHECK(plain_line(p) == "debian.iso: hashing 50% 315.5/631.0 MiB 1.6 GiB/s");
 }
 
@@ -167,13 +173,14 @@ TEST_CASE("off a terminal") {
 }
 
 TEST_CASE("what is said once") {
-  CHECK(resuming_line("debian.iso", 506, 1262, 0.401) == "resuming debian.iso at 40.1% (506 of 1262 pieces already here)");
-  const auto lines = sharing_lines({"debian.iso", 661'651'456, 1262, 512 << 10, "nas", "nas:6969",
-                                    "http://nas:6969/t/debian.iso.torrent", 6881}, look(80));
-  CHECK(lines == std::vector<std::string>{
-                     "sharing debian.iso  631.0 MiB  1262 pieces x 512 KiB   tracker nas:6969", "",
-                     "  any other machine        swarm get debian.iso -t nas",
-                     "  any BitTorrent client    http://nas:6969/t/debian.iso.torrent", ""});
+  CHECK(resuming_line("debian.iso", 506, 1262, 0.401) ==
+        "resuming debian.iso at 40.1% (506 of 1262 pieces already here)");
+  const auto lines = sharing_lines(
+      {"debian.iso", 661'651'456, 1262, 512 << 10, "nas", "nas:6969", "http://nas:6969/t/debian.iso.torrent", 6881},
+      look(80));
+  CHECK(lines == std::vector<std::string>{"sharing debian.iso  631.0 MiB  1262 pieces x 512 KiB   tracker nas:6969", "",
+                                          "  any other machine        swarm get debian.iso -t nas",
+                                          "  any BitTorrent client    http://nas:6969/t/debian.iso.torrent", ""});
   CHECK(sharing_lines({"x", 3, 1, 16 << 10, {}, {}, {}, 6881}, look(80)) ==
         std::vector<std::string>{"sharing x  3 B  1 piece x 16 KiB   port 6881"});
 }

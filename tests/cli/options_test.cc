@@ -105,7 +105,8 @@ TEST_CASE("the environment: below the command line, above the defaults, only for
 
 TEST_CASE("values that are not of their kind are named, with what would be one") {
   CHECK(complaint({"get", "x", "--up", "10Q"}) == "--up: '10Q' is not a size. Use e.g. 500K, 10M, 10MB/s");
-  CHECK(complaint({"get", "x", "--wait", "soon"}) == "--wait: 'soon' is not a duration. Use e.g. 90, 90s, 15m, 2h, 200ms");
+  CHECK(complaint({"get", "x", "--wait", "soon"}) ==
+        "--wait: 'soon' is not a duration. Use e.g. 90, 90s, 15m, 2h, 200ms");
   CHECK(complaint({"seed", "x", "--piece-size", "100000"}) ==
         "--piece-size: '100000' is not a piece size. Use auto or a power of two from 16K to 16M");
   CHECK(complaint({"seed", "x", "-p", "6889-6881"}) == "--port: '6889-6881' is not a port. Use e.g. 6881 or 6881-6889");
@@ -244,8 +245,11 @@ TEST_CASE("the man page documents every option of the table, and none besides") 
     documented.insert(section + ": " + letter + name);
   }
   std::set<std::string> known{"COMMON OPTIONS: h help", "COMMON OPTIONS: version"};
-  const std::map<Commands, std::string> sections = {{of_tracker, "TRACKER"}, {of_seed, "SEED"}, {of_get, "GET"},
-                                                    {of_status, "STATUS"},   {of_seed | of_get, "SEED AND GET"}};
+  const std::map<Commands, std::string> sections = {{of_tracker, "TRACKER"},
+                                                    {of_seed, "SEED"},
+                                                    {of_get, "GET"},
+                                                    {of_status, "STATUS"},
+                                                    {of_seed | of_get, "SEED AND GET"}};
   for (const OptionSpec& o : option_table()) {
     const auto own = sections.find(o.commands);
     known.insert((own == sections.end() ? std::string("COMMON OPTIONS") : own->second) + ": " +
@@ -281,8 +285,8 @@ TEST_CASE("each swarm line of the README is understood") {
     ++lines;
   }
   CHECK(lines >= 4);
-  for (const auto* command : {"sh subprojects/setup.sh && meson compile -C build demo",
-                              "sh subprojects/setup.sh && meson test -C build"}) {
+  for (const auto* command :
+       {"sh subprojects/setup.sh && meson compile -C build demo", "sh subprojects/setup.sh && meson test -C build"}) {
     CHECK_MESSAGE(page.find("\n" + std::string(command) + "\n") != page.npos, "README has not: " << command);
   }
 }

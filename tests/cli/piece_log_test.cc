@@ -59,7 +59,8 @@ TEST_CASE("all: a line for each piece; failures: only those; none: nothing") {
     log->add(bad(7));
   }
   CHECK(all.take(at(0s), "t", plain).size() == 21);
-  CHECK(failures.take(at(0s), "t", plain) == Lines{"t  piece 7  sha1 MISMATCH from 100.64.0.9:6881, fetching it again"});
+  CHECK(failures.take(at(0s), "t", plain) ==
+        Lines{"t  piece 7  sha1 MISMATCH from 100.64.0.9:6881, fetching it again"});
   CHECK(none.take(at(0s), "t", plain).empty());
 }
 
@@ -84,7 +85,8 @@ TEST_CASE("many runs are cut to the width, the count is not") {
 
 TEST_CASE("what was found on the disk is told apart, and colour only repeats") {
   CHECK(piece_line({{}, {}, 3, 1, true, true, {}}, "t", plain) == "t  piece 3  sha1 ok  on disk");
-  CHECK(piece_line({{}, {}, 3, 1, false, true, {}}, "t", plain) == "t  piece 3  sha1 MISMATCH on disk, fetching it again");
+  CHECK(piece_line({{}, {}, 3, 1, false, true, {}}, "t", plain) ==
+        "t  piece 3  sha1 MISMATCH on disk, fetching it again");
   CHECK(piece_line(bad(3), "t", {80, true, true}) ==
         "\x1b[2mt\x1b[0m  piece 3  \x1b[1;31msha1 MISMATCH\x1b[0m from 100.64.0.9:6881, fetching it again");
   CHECK(piece_line({"evil\x1b[2J", "x", 3, 1, true, false, {}}, "t", plain).find('\x1b') == std::string::npos);

@@ -35,10 +35,12 @@ bool is_json(const std::string& line) {
 }  // namespace
 
 TEST_CASE("the events of get, as UX.md promises them") {
-  CHECK(start_json({"debian.iso", some_hash(), 661'651'456, 1262, 506, "http://nas:6969", {}, 6881}, "2026-01-31T12:04:11.000Z") ==
-        R"({"v":1,"event":"start","time":"2026-01-31T12:04:11.000Z","name":"debian.iso",)"
-        R"("infohash":"3f1c000000000000000000000000000000000001","bytes_total":661651456,"pieces_total":1262,"pieces_have":506,)"
-        R"("tracker":"http://nas:6969","port":6881})");
+  CHECK(
+      start_json({"debian.iso", some_hash(), 661'651'456, 1262, 506, "http://nas:6969", {}, 6881},
+                 "2026-01-31T12:04:11.000Z") ==
+      R"({"v":1,"event":"start","time":"2026-01-31T12:04:11.000Z","name":"debian.iso",)"
+      R"("infohash":"3f1c000000000000000000000000000000000001","bytes_total":661651456,"pieces_total":1262,"pieces_have":506,)"
+      R"("tracker":"http://nas:6969","port":6881})");
   CHECK(piece_json({{}, {}, 812, 1, false, false, {*Endpoint::from("100.64.0.9:6881")}}, "00ff", 524'288) ==
         R"({"v":1,"event":"piece","index":812,"ok":false,"want":"00ff","bytes":524288,"from":["100.64.0.9:6881"]})");
   CHECK(piece_json({{}, {}, 7, 1, true, false, {}}, {}, 16'384) ==
@@ -46,9 +48,11 @@ TEST_CASE("the events of get, as UX.md promises them") {
   CHECK(progress_json(debian(), false) ==
         R"({"v":1,"event":"progress","percent":62.4,"bytes_done":412876800,"rate_down":43830476,"rate_up":12582912,)"
         R"("peers":2,"eta_seconds":6,"bytes_down":396361728,"bytes_up":190840832})");
-  CHECK(done_json(debian(), "/data/debian.iso", 15.2, false) ==
-        R"({"v":1,"event":"done","path":"/data/debian.iso","seconds":15.200,"bytes_down":396361728,"bytes_up":190840832,"hash_failures":1})");
-  CHECK(error_json(Error{Exit::no_peers, "no_peers", "no peer has debian.iso", "start 'swarm seed debian.iso' on a machine that has it"}) ==
+  CHECK(
+      done_json(debian(), "/data/debian.iso", 15.2, false) ==
+      R"({"v":1,"event":"done","path":"/data/debian.iso","seconds":15.200,"bytes_down":396361728,"bytes_up":190840832,"hash_failures":1})");
+  CHECK(error_json(Error{Exit::no_peers, "no_peers", "no peer has debian.iso",
+                         "start 'swarm seed debian.iso' on a machine that has it"}) ==
         R"({"v":1,"event":"error","code":5,"error":"no_peers","message":"no peer has debian.iso",)"
         R"("hint":"start 'swarm seed debian.iso' on a machine that has it"})");
 }
@@ -56,9 +60,11 @@ TEST_CASE("the events of get, as UX.md promises them") {
 TEST_CASE("the events of seed") {
   auto t = debian();
   t.seed = true;
-  CHECK(progress_json(t, true) ==
-        R"({"v":1,"event":"progress","name":"debian.iso","bytes_up":190840832,"rate_up":12582912,"peers":2,"copies":1})");
-  const auto start = start_json({"debian.iso", some_hash(), 1, 1, 1, "http://nas:6969", "magnet:?xt=urn:btih:3f1c", 6881}, "t");
+  CHECK(
+      progress_json(t, true) ==
+      R"({"v":1,"event":"progress","name":"debian.iso","bytes_up":190840832,"rate_up":12582912,"peers":2,"copies":1})");
+  const auto start =
+      start_json({"debian.iso", some_hash(), 1, 1, 1, "http://nas:6969", "magnet:?xt=urn:btih:3f1c", 6881}, "t");
   CHECK(start.ends_with(R"("tracker":"http://nas:6969","magnet":"magnet:?xt=urn:btih:3f1c","port":6881})"));
 }
 
@@ -69,22 +75,29 @@ TEST_CASE("the events of tracker") {
         R"({"v":1,"event":"joined","time":"t","node":"pi","addr":"100.64.0.9:6881","role":"leecher","plain":false})");
   CHECK(event_json(core::NodeCompleted{"pi", "100.64.0.9:6881", "debian.iso"}, "t") ==
         R"({"v":1,"event":"completed","time":"t","node":"pi","addr":"100.64.0.9:6881","name":"debian.iso"})");
-  CHECK(event_json(core::NodeChecked{"pi", "a", "debian.iso", {785, 5, true, {}}}, "t") ==
-        R"({"v":1,"event":"piece","time":"t","node":"pi","addr":"a","name":"debian.iso","index":785,"count":5,"ok":true,"from":[]})");
-  CHECK(event_json(core::FileAdded{"debian.iso", 661'651'456, 1262, 524'288}, "t") ==
-        R"({"v":1,"event":"file_added","time":"t","name":"debian.iso","bytes":661651456,"pieces":1262,"piece_bytes":524288})");
+  CHECK(
+      event_json(core::NodeChecked{"pi", "a", "debian.iso", {785, 5, true, {}}}, "t") ==
+      R"({"v":1,"event":"piece","time":"t","node":"pi","addr":"a","name":"debian.iso","index":785,"count":5,"ok":true,"from":[]})");
+  CHECK(
+      event_json(core::FileAdded{"debian.iso", 661'651'456, 1262, 524'288}, "t") ==
+      R"({"v":1,"event":"file_added","time":"t","name":"debian.iso","bytes":661651456,"pieces":1262,"piece_bytes":524288})");
 }
 
 TEST_CASE("the tracker's log: for a person, and as logfmt") {
   const Look plain{80, true, false};
-  CHECK(event_line(core::NodeJoined{"pi", "100.64.0.9:6881", "leecher", false}, "12:04:11", plain) == "12:04:11  pi joined (100.64.0.9:6881)");
-  CHECK(event_line(core::NodeLeft{"pi", "100.64.0.9:6881", true}, "t", plain) == "t  pi left (100.64.0.9:6881, no sign of life)");
+  CHECK(event_line(core::NodeJoined{"pi", "100.64.0.9:6881", "leecher", false}, "12:04:11", plain) ==
+        "12:04:11  pi joined (100.64.0.9:6881)");
+  CHECK(event_line(core::NodeLeft{"pi", "100.64.0.9:6881", true}, "t", plain) ==
+        "t  pi left (100.64.0.9:6881, no sign of life)");
   CHECK(event_line(core::NodeShares{"nas", "a", "debian.iso"}, "t", plain) == "t  nas shares debian.iso");
   CHECK(event_line(core::NodeGets{"pi", "a", "debian.iso"}, "t", plain) == "t  pi gets debian.iso");
   CHECK(event_line(core::NodeCompleted{"pi", "a", "debian.iso"}, "t", plain) == "t  pi completed debian.iso");
-  CHECK(event_line(core::FileAdded{"x", 1 << 20, 2, 512 << 10}, "t", plain) == "t  x is in the catalogue  1.0 MiB  2 pieces x 512 KiB");
-  CHECK(event_logfmt(core::NodeGets{"my pi", "a:1", "x\"y"}, "T") == R"(time=T event=gets node="my pi" addr=a:1 file="x\"y")");
-  CHECK(event_logfmt(core::NodeChecked{"pi", "a:1", "x", {785, 5, true, {}}}, "T") == "time=T event=piece node=pi file=x first=785 count=5 sha1=ok");
+  CHECK(event_line(core::FileAdded{"x", 1 << 20, 2, 512 << 10}, "t", plain) ==
+        "t  x is in the catalogue  1.0 MiB  2 pieces x 512 KiB");
+  CHECK(event_logfmt(core::NodeGets{"my pi", "a:1", "x\"y"}, "T") ==
+        R"(time=T event=gets node="my pi" addr=a:1 file="x\"y")");
+  CHECK(event_logfmt(core::NodeChecked{"pi", "a:1", "x", {785, 5, true, {}}}, "T") ==
+        "time=T event=piece node=pi file=x first=785 count=5 sha1=ok");
   CHECK(piece_logfmt({{}, "x", 4, 1, false, false, {*Endpoint::from("1.2.3.4:5")}}, "T") ==
         "time=T event=piece file=x first=4 count=1 sha1=mismatch from=1.2.3.4:5");
 }
@@ -95,9 +108,9 @@ TEST_CASE("hostile names and huge numbers stay valid JSON on one line") {
   t.stats.rate_down = 0;
   for (const auto* name : {"quote\"back\\slash", "line\nend\ttab\x01", "bad \xff\xfe utf8", "日本語 \xe2\x80\xae"}) {
     t.name = name;
-    for (const auto& line : {progress_json(t, true), done_json(t, name, 1e9, true), error_json(Error{Exit::other, "x", name, name}, name),
-                             start_json({name, {}, 1, 1, 1, name, name, 1}, "t"),
-                             event_json(core::NodeShares{name, name, name}, "t")}) {
+    for (const auto& line :
+         {progress_json(t, true), done_json(t, name, 1e9, true), error_json(Error{Exit::other, "x", name, name}, name),
+          start_json({name, {}, 1, 1, 1, name, name, 1}, "t"), event_json(core::NodeShares{name, name, name}, "t")}) {
       CAPTURE(line);
       CHECK(is_json(line));
     }

@@ -196,7 +196,8 @@ TEST_CASE("picker: 65,536 pieces and 200 peers stay cheap") {
   }
   const auto end = std::chrono::steady_clock::now();
   const auto ms = [](auto d) { return std::chrono::duration<double, std::milli>(d).count(); };
-  MESSAGE("joined in " << ms(joined - begin) << " ms, then " << ms(end - joined) * 1e6 / pieces << " ns a HAVE and pick");
+  MESSAGE("joined in " << ms(joined - begin) << " ms, then " << ms(end - joined) * 1e6 / pieces
+                       << " ns a HAVE and pick");
   CHECK(picked > pieces / 2);
   CHECK(ms(end - begin) < 5'000);  // 0.3 s on an idle machine; an O(pieces) step for each would take minutes
 }

@@ -38,9 +38,10 @@ Checkpoint some_checkpoint() {
 }
 
 bool same(const Checkpoint& a, const Checkpoint& b) {
-  return a.info_hash == b.info_hash && a.name == b.name && a.bytes_total == b.bytes_total && a.piece_bytes == b.piece_bytes &&
-         a.boot_id == b.boot_id && a.clean == b.clean && a.stamps == b.stamps && a.verified == b.verified &&
-         a.durable == b.durable && a.bytes_down == b.bytes_down && a.bytes_up == b.bytes_up && a.trackers == b.trackers;
+  return a.info_hash == b.info_hash && a.name == b.name && a.bytes_total == b.bytes_total &&
+         a.piece_bytes == b.piece_bytes && a.boot_id == b.boot_id && a.clean == b.clean && a.stamps == b.stamps &&
+         a.verified == b.verified && a.durable == b.durable && a.bytes_down == b.bytes_down &&
+         a.bytes_up == b.bytes_up && a.trackers == b.trackers;
 }
 
 /// The same object under a right checksum, with something in it replaced.
@@ -77,7 +78,8 @@ TEST_CASE("every single flipped bit, every cut and every byte too many is found"
     }
   }
   CHECK(flips == json.size() * 8);
-  for (std::size_t length = 0; length < json.size(); ++length) REQUIRE_FALSE(checkpoint_from_json(json.substr(0, length)));
+  for (std::size_t length = 0; length < json.size(); ++length)
+    REQUIRE_FALSE(checkpoint_from_json(json.substr(0, length)));
   CHECK_FALSE(checkpoint_from_json(json + " "));
   CHECK_FALSE(checkpoint_from_json(json + json));
 }
@@ -214,7 +216,7 @@ TEST_CASE("settle: waits one tick for a file written just now, gives up where ti
   took(fresh, 1000, true);
   CHECK(now() - fresh >= 20'000'000);  // whatever is written from here on gets another time
   CHECK(took(now() - 1'000'000'001, 0, true) < 500);
-  CHECK(took(now() + 3'600'000'000'000, 0, true) < 500);        // an hour ahead: no write gets that time soon
+  CHECK(took(now() + 3'600'000'000'000, 0, true) < 500);                 // an hour ahead: no write gets that time soon
   CHECK(took(now() / 1'000'000'000 * 1'000'000'000, 200, false) < 150);  // whole seconds: a coarse clock, up to 2 s
   CHECK(settle({}, milliseconds(0)));
 }

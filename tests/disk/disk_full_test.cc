@@ -18,16 +18,19 @@ using namespace swarm::disk::test;
 
 namespace {
 
-/// Runs f(path) with a tmpfs of this size and so many inodes at a path that only f sees. False when that is not allowed here.
+/// Runs f(path) with a tmpfs of this size and so many inodes at a path that only f sees. False when that is not allowed
+/// here.
 template <class F>
 bool on_small_disk(const std::string& options, F f) {
   const Folder folder;
   bool mounted = false;
   std::thread([&] {  // a thread has mounts of its own after this; they go with it
-    mounted = ::unshare(CLONE_FS | CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+    mounted = ::unshare(CLONE_FS | CLONE_NEWNS) == 0 &&
+              ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
               ::mount("small", folder.path().c_str(), "tmpfs", 0, options.c_str()) == 0;
     if (mounted) f(folder.path());
-  }).join();
+  })
+      .join();
   if (!mounted) MESSAGE("not allowed to mount a tmpfs here; the limits below test the same errors");
   return mounted;
 }
@@ -55,9 +58,15 @@ class FileSizeLimit {
 TEST_CASE("a disk that fills up: exit 7, nothing lost, and the same download ends when there is room again") {
   on_small_disk("size=512k", [](const std::string& disk) {
     const Sample s = single(1 << 20, 64 * 1024);
-    Checkpoint c{.info_hash = s.info->info_hash, .name = "x", .bytes_total = s.info->bytes_total,
-                 .piece_bytes = s.info->piece_bytes, .boot_id = this_boot_id(), .stamps = {}, .verified = Bitfield(16),
-                 .durable = Bitfield(16), .trackers = {}};
+    Checkpoint c{.info_hash = s.info->info_hash,
+                 .name = "x",
+                 .bytes_total = s.info->bytes_total,
+                 .piece_bytes = s.info->piece_bytes,
+                 .boot_id = this_boot_id(),
+                 .stamps = {},
+                 .verified = Bitfield(16),
+                 .durable = Bitfield(16),
+                 .trackers = {}};
     const std::string progress = checkpoint_path(disk + "/x");
     {
       const auto storage = Storage::create(s.info, disk + "/x");
@@ -117,8 +126,9 @@ TEST_CASE("a disk that fills up: exit 7, nothing lost, and the same download end
 TEST_CASE("room for 0 to 40 more pages: whatever fails says disk_full, and what was there stays") {
   for (int pages = 1; pages <= 40; pages += 3) {
     on_small_disk("size=" + std::to_string(pages * 4) + "k", [&](const std::string& disk) {
-      const Sample s = make_sample({{.path = "a", .length = 20'000}, {.path = "d/b", .length = 50'000}, {.path = "d/c", .length = 1}},
-                                   16384, true);
+      const Sample s = make_sample(
+          {{.path = "a", .length = 20'000}, {.path = "d/b", .length = 50'000}, {.path = "d/c", .length = 1}}, 16384,
+          true);
       const auto storage = Storage::create(s.info, disk + "/top");
       PieceQueue queue(storage, s.info);
       std::set<std::uint32_t> right;
@@ -146,7 +156,8 @@ TEST_CASE("room for 0 to 40 more pages: whatever fails says disk_full, and what 
 
 TEST_CASE("no inode for another file or folder: disk_full") {
   on_small_disk("size=1m,nr_inodes=4", [](const std::string& disk) {  // the root, the top folder, two more
-    const Sample s = make_sample({{.path = "1", .length = 10}, {.path = "2", .length = 10}, {.path = "d/3", .length = 10}}, 16384, true);
+    const Sample s = make_sample(
+        {{.path = "1", .length = 10}, {.path = "2", .length = 10}, {.path = "d/3", .length = 10}}, 16384, true);
     const auto storage = Storage::create(s.info, disk + "/top");
     CHECK(write_all(*storage, 0, ByteView(s.content).first(20)));
     const auto third = write_all(*storage, 20, ByteView(s.content).subspan(20));

@@ -1,4 +1,5 @@
-// What disk tests share: a folder that vanishes with its test, torrents made of random bytes, and files looked at whole.
+// What disk tests share: a folder that vanishes with its test, torrents made of random bytes, and files looked at
+// whole.
 #pragma once
 
 #include <fcntl.h>

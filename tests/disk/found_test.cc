@@ -25,8 +25,8 @@ Bitfield bits(std::size_t size, std::initializer_list<std::size_t> set) {
   return b;
 }
 
-/// A download of ten pieces of which 0 … 4 and half of 5 are on the disk; 0, 1, 2 and 7 are claimed, 0 and 1 as durable.
-/// (7 is claimed but shows no data: a file system that stores zeros as holes.)
+/// A download of ten pieces of which 0 … 4 and half of 5 are on the disk; 0, 1, 2 and 7 are claimed, 0 and 1 as
+/// durable. (7 is claimed but shows no data: a file system that stores zeros as holes.)
 struct Interrupted {
   Interrupted() {
     REQUIRE(write_all(*storage(), 0, ByteView(sample.content).first(5 * 64 * 1024 + 32 * 1024)));
@@ -210,9 +210,15 @@ TEST_CASE("durable claims are never more than what was synced: syncs fail at eve
     const auto storage = Storage::create(s.info, folder / "top", {.open_files_max = 2, .fdatasync = Disk::sync});
     PieceQueue queue(storage, s.info);
     syncs_left = fail_at;
-    Checkpoint c{.info_hash = s.info->info_hash, .name = "top", .bytes_total = s.info->bytes_total,
-                 .piece_bytes = s.info->piece_bytes, .boot_id = "b", .stamps = {}, .verified = Bitfield(6),
-                 .durable = Bitfield(6), .trackers = {}};
+    Checkpoint c{.info_hash = s.info->info_hash,
+                 .name = "top",
+                 .bytes_total = s.info->bytes_total,
+                 .piece_bytes = s.info->piece_bytes,
+                 .boot_id = "b",
+                 .stamps = {},
+                 .verified = Bitfield(6),
+                 .durable = Bitfield(6),
+                 .trackers = {}};
     bool broken = false;
     for (std::uint32_t p = 0; p < 6; ++p) {
       synced_inodes.clear();

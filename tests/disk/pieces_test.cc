@@ -69,10 +69,11 @@ TEST_CASE("blocks in any order, in any batches, with liars among the senders: th
     CAPTURE(seed);
     Random random(seed);
     const std::uint32_t piece_bytes = static_cast<std::uint32_t>(1 + random.below(12)) * block_bytes;
-    const std::vector<FileSpec> files = {{.path = "a", .length = 1 + random.below(300'000)},
-                                         {.path = "b/empty", .length = 0},
-                                         {.path = ".pad/1", .length = random.below(2) * random.below(40'000), .pad = true},
-                                         {.path = "b/c", .length = 1 + random.below(200'000)}};
+    const std::vector<FileSpec> files = {
+        {.path = "a", .length = 1 + random.below(300'000)},
+        {.path = "b/empty", .length = 0},
+        {.path = ".pad/1", .length = random.below(2) * random.below(40'000), .pad = true},
+        {.path = "b/c", .length = 1 + random.below(200'000)}};
     Setup t(make_sample(files, piece_bytes, true, seed));
     const wire::Metainfo& info = *t.sample.info;
     model::Pieces twin(info);
@@ -365,7 +366,8 @@ TEST_CASE("two workers at once: every piece comes out right") {
 }
 
 TEST_CASE("padding that is sent as something else counts as the zeros it is read as") {
-  Setup t(make_sample({{.path = "a", .length = 10'000}, {.path = ".pad/1", .length = 55'536, .pad = true},
+  Setup t(make_sample({{.path = "a", .length = 10'000},
+                       {.path = ".pad/1", .length = 55'536, .pad = true},
                        {.path = "b", .length = 70'000}},
                       64 * 1024, true));
   Buffer sent = to_buffer(t.sample.piece(0));

@@ -57,10 +57,10 @@ TEST_CASE("safe_element: what must change, and what must not") {
       {" leading and trailing ", " leading and trailing "},
       {"caf\xc3\xa9", "caf\xc3\xa9"},
       {"caf\xe9", "caf_"},
-      {"\xc0\xaf", "__"},              // an overlong slash
-      {"\xed\xa0\x80", "___"},         // a surrogate
-      {"\xf4\x90\x80\x80", "____"},    // beyond U+10FFFF
-      {"cut \xe2\x82", "cut __"},      // the end of the text in the middle of a character
+      {"\xc0\xaf", "__"},            // an overlong slash
+      {"\xed\xa0\x80", "___"},       // a surrogate
+      {"\xf4\x90\x80\x80", "____"},  // beyond U+10FFFF
+      {"cut \xe2\x82", "cut __"},    // the end of the text in the middle of a character
       {"photo\u202egpj.exe", "photo_gpj.exe"},
       {"a\u2066b\u2069", "a_b_"},
       {"a\u0085b\x7f", "a_b_"},
@@ -87,12 +87,14 @@ TEST_CASE("safe_element cuts at 255 bytes, keeps the extension and never a chara
 
 TEST_CASE("safe_element: any bytes become one harmless element, and that one stays as it is") {
   Random random(7);
-  const std::vector<std::string> pieces = {"..", "/", "\\", ".", "\0"s, "a", "\u202e", "\xff", "\u00e9", "\r", "x.tar.gz", " "};
+  const std::vector<std::string> pieces = {"..",     "/",    "\\",     ".",  "\0"s,      "a",
+                                           "\u202e", "\xff", "\u00e9", "\r", "x.tar.gz", " "};
   for (int round = 0; round < 20000; ++round) {
     std::string raw;
     const std::uint64_t length = random.below(round % 50 == 0 ? 600 : 12);
     for (std::uint64_t i = 0; i < length; ++i) {
-      raw += random.below(2) == 0 ? pieces[random.below(pieces.size())] : std::string(1, static_cast<char>(random.below(256)));
+      raw += random.below(2) == 0 ? pieces[random.below(pieces.size())]
+                                  : std::string(1, static_cast<char>(random.below(256)));
     }
     const std::string safe = safe_element(raw);
     CAPTURE(to_base64(as_bytes(raw)));
@@ -102,18 +104,15 @@ TEST_CASE("safe_element: any bytes become one harmless element, and that one sta
 }
 
 TEST_CASE("canary: the checks above would notice an unsafe name") {
-  for (const auto& bad : {""s, "."s, ".."s, "a/b"s, "a\\b"s, "a\0b"s, "\xff"s, "\u202e"s, std::string(256, 'a'), "\r"s}) {
+  for (const auto& bad :
+       {""s, "."s, ".."s, "a/b"s, "a\\b"s, "a\0b"s, "\xff"s, "\u202e"s, std::string(256, 'a'), "\r"s}) {
     CHECK(complaint(bad) != "");
   }
 }
 
 TEST_CASE("safe_paths: hostile paths stay relative and beneath") {
-  const auto paths = safe_paths(torrent_of({{"..", "..", "etc", "passwd"},
-                                            {"/etc", "shadow"},
-                                            {"a", "", "b"},
-                                            {"a\\..\\b"},
-                                            {},
-                                            {"ok", "fine.txt"}}));
+  const auto paths = safe_paths(torrent_of(
+      {{"..", "..", "etc", "passwd"}, {"/etc", "shadow"}, {"a", "", "b"}, {"a\\..\\b"}, {}, {"ok", "fine.txt"}}));
   CHECK(paths == std::vector<std::string>{"__/__/etc/passwd", "_etc/shadow", "a/_/b", "a_.._b", "_", "ok/fine.txt"});
 }
 
@@ -128,18 +127,23 @@ TEST_CASE("safe_paths: duplicates, case and clashes with folders get numbers bef
                                             {"D", "\xc3\xa9t\xc3\xa9"},
                                             {".hidden"},
                                             {".hidden"}}));
-  CHECK(paths == std::vector<std::string>{"a.txt", "a.1.txt", "A.2.TXT", "a.1.1.txt", "x.1", "X/y", "d/\xc3\x89t\xc3\xa9",
-                                          "D/\xc3\xa9t\xc3\xa9.1", ".hidden", ".hidden.1"});
+  CHECK(paths == std::vector<std::string>{"a.txt", "a.1.txt", "A.2.TXT", "a.1.1.txt", "x.1", "X/y",
+                                          "d/\xc3\x89t\xc3\xa9", "D/\xc3\xa9t\xc3\xa9.1", ".hidden", ".hidden.1"});
 }
 
 TEST_CASE("safe_paths: Greek, Cyrillic and extended Latin letters clash whatever their case") {
-  const std::vector<std::pair<std::string, std::string>> pairs = {
-      {"\u0391\u03a9", "\u03b1\u03c9"}, {"\u0416", "\u0436"}, {"\u0401", "\u0451"}, {"\u0141", "\u0142"},
-      {"\u0160", "\u0161"},             {"\u017d", "\u017e"}, {"\u0490", "\u0491"}};
+  const std::vector<std::pair<std::string, std::string>> pairs = {{"\u0391\u03a9", "\u03b1\u03c9"},
+                                                                  {"\u0416", "\u0436"},
+                                                                  {"\u0401", "\u0451"},
+                                                                  {"\u0141", "\u0142"},
+                                                                  {"\u0160", "\u0161"},
+                                                                  {"\u017d", "\u017e"},
+                                                                  {"\u0490", "\u0491"}};
   for (const auto& [upper, lower] : pairs) {
     CHECK(safe_paths(torrent_of({{upper}, {lower}})) == std::vector<std::string>{upper, lower + ".1"});
   }
-  CHECK(safe_paths(torrent_of({{"\u00d7"}, {"\u00f7"}})) == std::vector<std::string>{"\u00d7", "\u00f7"});  // signs, not letters
+  CHECK(safe_paths(torrent_of({{"\u00d7"}, {"\u00f7"}})) ==
+        std::vector<std::string>{"\u00d7", "\u00f7"});  // signs, not letters
 }
 
 TEST_CASE("safe_paths: padding has no name, a path too long for a system call keeps its last element") {
@@ -170,7 +174,9 @@ TEST_CASE("safe_paths: duplicates, long names that are cut alike and deep paths 
     for (int i = 0; i < n; ++i) names.push_back({std::string(249, 'n') + std::to_string(100'000 + i / 2)});
     return torrent_of(names);
   };
-  const auto deep = [](int n) { return torrent_of({std::vector<std::string>(static_cast<std::size_t>(n), "d"), {"e"}}); };
+  const auto deep = [](int n) {
+    return torrent_of({std::vector<std::string>(static_cast<std::size_t>(n), "d"), {"e"}});
+  };
   const auto numbered = [](int n) {  // every number is taken already when the duplicates come
     std::vector<std::vector<std::string>> names;
     for (int i = 0; i < n / 2; ++i) names.push_back({"a." + std::to_string(i)});

@@ -74,7 +74,8 @@ TEST_CASE("scan: by path bytes, any names, executable; links, sockets and FIFOs 
   const Folder folder;
   fs::create_directories(folder / "top/b/c");
   fs::create_directories(folder / "top/empty folder");
-  for (const char* name : {"b/c/2", "b/c/1", "b-", "b0", "a", "caf\xe9", "b/z\n"}) spew(folder / ("top/" + std::string(name)), name);
+  for (const char* name : {"b/c/2", "b/c/1", "b-", "b0", "a", "caf\xe9", "b/z\n"})
+    spew(folder / ("top/" + std::string(name)), name);
   spew(folder / "top/empty", "");
   fs::permissions(folder / "top/a", fs::perms::owner_all);
   fs::create_symlink("a", folder / "top/link");
@@ -87,7 +88,8 @@ TEST_CASE("scan: by path bytes, any names, executable; links, sockets and FIFOs 
     CHECK(source->absolute == fs::canonical(folder / "top").string());
     CHECK(source->path == path);
     CHECK(source->folder);
-    CHECK(paths_of(*source) == std::vector<std::string>{"a", "b-", "b/c/1", "b/c/2", "b/z\n", "b0", "caf\xe9", "empty"});
+    CHECK(paths_of(*source) ==
+          std::vector<std::string>{"a", "b-", "b/c/1", "b/c/2", "b/z\n", "b0", "caf\xe9", "empty"});
     CHECK(source->bytes_total == 1 + 2 + 5 + 5 + 4 + 2 + 4);
     CHECK(source->files[0].executable);
     CHECK_FALSE(source->files[1].executable);
@@ -181,8 +183,10 @@ TEST_CASE("scan: a tree deeper than PATH_MAX, then hashed") {
 }
 
 TEST_CASE("hasher: pieces that span files, by one and by three workers, small and large pieces") {
-  const std::vector<FileSpec> files = {{.path = "a", .length = 1},         {.path = "b/c", .length = 100'000},
-                                       {.path = "b/d", .length = 0},       {.path = "e", .length = 3'000'000},
+  const std::vector<FileSpec> files = {{.path = "a", .length = 1},
+                                       {.path = "b/c", .length = 100'000},
+                                       {.path = "b/d", .length = 0},
+                                       {.path = "e", .length = 3'000'000},
                                        {.path = "f/\xff", .length = 7'777}};
   for (const std::uint32_t piece_bytes : {16384u, 300'000u, 1u << 20, 4u << 20}) {
     const Folder folder;
@@ -296,8 +300,8 @@ TEST_CASE("what was hashed is what the cache gives back; a change misses it") {
 }
 
 TEST_CASE("verifier: right, damaged, missing, short and long files") {
-  const std::vector<FileSpec> files = {{.path = "a", .length = 3 * 65536}, {.path = "b", .length = 2 * 65536 + 5},
-                                       {.path = "c", .length = 65536}};
+  const std::vector<FileSpec> files = {
+      {.path = "a", .length = 3 * 65536}, {.path = "b", .length = 2 * 65536 + 5}, {.path = "c", .length = 65536}};
   const Folder folder;
   const Sample s = planted(folder, files, 65536);
   const auto standing = [&] { return Storage::create(s.info, folder / "top"); };

@@ -82,8 +82,9 @@ TEST_CASE("nothing is on the disk before the first write, then only what was wri
   CHECK(storage->pieces_with_data().none());
   CHECK(tree_of(folder.path()).empty());
   REQUIRE(write_all(*storage, 99'990, ByteView(s.content).subspan(99'990, 13)));
-  CHECK(tree_of(folder.path()) == std::vector<std::string>{"top.part/", "top.part/a.bin", "top.part/sub/", "top.part/sub/deep/",
-                                                           "top.part/sub/deep/er/", "top.part/sub/deep/er/run.sh"});
+  CHECK(tree_of(folder.path()) == std::vector<std::string>{"top.part/", "top.part/a.bin", "top.part/sub/",
+                                                           "top.part/sub/deep/", "top.part/sub/deep/er/",
+                                                           "top.part/sub/deep/er/run.sh"});
   CHECK(storage->place() == Place::part);
   CHECK(slurp(folder / "top.part/sub/deep/er/run.sh") == s.file(2));
 }
@@ -127,7 +128,8 @@ TEST_CASE("more parts than one system call takes") {
   CHECK(back == s.file(0));
 }
 
-TEST_CASE("finish: empty files, lengths, modes, the final name, nothing of the .part left; then it reads from the target") {
+TEST_CASE(
+    "finish: empty files, lengths, modes, the final name, nothing of the .part left; then it reads from the target") {
   const Folder folder;
   const Sample s = make_sample(some_files(), 64 * 1024, true);
   const auto storage = Storage::create(s.info, folder / "top");
@@ -136,8 +138,9 @@ TEST_CASE("finish: empty files, lengths, modes, the final name, nothing of the .
   const auto path = storage->finish();
   REQUIRE(path);
   CHECK(*path == folder / "top");
-  CHECK(tree_of(folder.path()) == std::vector<std::string>{"top/", "top/a.bin", "top/sub/", "top/sub/deep/", "top/sub/deep/er/",
-                                                           "top/sub/deep/er/run.sh", "top/sub/empty", "top/z"});
+  CHECK(tree_of(folder.path()) == std::vector<std::string>{"top/", "top/a.bin", "top/sub/", "top/sub/deep/",
+                                                           "top/sub/deep/er/", "top/sub/deep/er/run.sh",
+                                                           "top/sub/empty", "top/z"});
   for (std::size_t i : {0, 1, 2, 4}) CHECK(slurp(folder / ("top/" + safe_paths(*s.info)[i])) == s.file(i));
   struct stat st {};
   REQUIRE(::stat((folder / "top/sub/deep/er/run.sh").c_str(), &st) == 0);
@@ -274,7 +277,8 @@ TEST_CASE("hostile torrents and planted links: nothing outside the save folder i
 
   SUBCASE("names that lead out") {
     fs::create_directory(outer / "save");
-    Sample s = make_sample({{.path = "1", .length = 100}, {.path = "2", .length = 100}, {.path = "3", .length = 100}}, 16384, true);
+    Sample s = make_sample({{.path = "1", .length = 100}, {.path = "2", .length = 100}, {.path = "3", .length = 100}},
+                           16384, true);
     s.info->files[0].path = {"..", "..", "canary"};
     s.info->files[1].path = {outer / "passwd"};
     s.info->files[2].path = {"..\\top", "/", "..", ""};
@@ -304,7 +308,8 @@ TEST_CASE("hostile torrents and planted links: nothing outside the save folder i
     fs::create_directories(outer / "save/top.part");
     fs::create_symlink("../../elsewhere", outer / "save/top.part/d");
     fs::create_symlink("../../canary", outer / "save/top.part/e");
-    const Sample s = make_sample({{.path = "d/f", .length = 10}, {.path = "e", .length = 10}, {.path = "d/new/f", .length = 10}}, 16384, true);
+    const Sample s = make_sample(
+        {{.path = "d/f", .length = 10}, {.path = "e", .length = 10}, {.path = "d/new/f", .length = 10}}, 16384, true);
     const auto storage = Storage::create(s.info, outer / "save/top");
     CHECK(write_all(*storage, 0, ByteView(s.content).first(10)).error().code == "symlink");
     CHECK(write_all(*storage, 10, ByteView(s.content).first(10)).error().code == "symlink");
@@ -574,10 +579,13 @@ TEST_CASE("a seed's open file that shrinks gives an error, never a signal") {
   CHECK(read_all(*storage, 59'999, 2).error().code == "changed");
 }
 
-TEST_CASE("a seed's files have the names that they have, be they safe or not, or the safe ones; the path may be a link") {
+TEST_CASE(
+    "a seed's files have the names that they have, be they safe or not, or the safe ones; the path may be a link") {
   const Folder folder;
-  const std::vector<FileSpec> files = {{.path = "caf\xe9\r", .length = 1000}, {.path = "A", .length = 10},
-                                       {.path = "a", .length = 10}, {.path = "..b/c\\d", .length = 20}};
+  const std::vector<FileSpec> files = {{.path = "caf\xe9\r", .length = 1000},
+                                       {.path = "A", .length = 10},
+                                       {.path = "a", .length = 10},
+                                       {.path = "..b/c\\d", .length = 20}};
   const Sample s = make_sample(files, 16384, true);
   fs::create_directories(folder / "real/..b");
   for (std::size_t i = 0; i < files.size(); ++i) spew(folder / ("real/" + files[i].path), s.file(i));

@@ -34,9 +34,7 @@ struct Picker {
     return best;
   }
 
-  std::uint32_t pickable() const {
-    return static_cast<std::uint32_t>(std::count(wanted.begin(), wanted.end(), true));
-  }
+  std::uint32_t pickable() const { return static_cast<std::uint32_t>(std::count(wanted.begin(), wanted.end(), true)); }
 
   double copies() const {
     const auto least = *std::min_element(availability.begin(), availability.end());

@@ -47,7 +47,8 @@ struct Node final : Process {
     auto& left = to_send[number(conn)];
     while (left > 0 && network.room(ends[number(conn)]) > 0) {
       const auto length = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, 16'384));
-      network.send(ends[number(conn)], Run{.content = 0, .piece = PieceIndex{number(conn)}, .begin = begin, .length = length});
+      network.send(ends[number(conn)],
+                   Run{.content = 0, .piece = PieceIndex{number(conn)}, .begin = begin, .length = length});
       begin += length;
       left -= length;
     }

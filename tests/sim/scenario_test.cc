@@ -31,7 +31,8 @@ std::unique_ptr<Scenario> mixed_faults(std::uint64_t random_seed) {
   Plan plan = small(random_seed, static_cast<std::uint32_t>(2 + chance.below(5)));
   plan.bytes_total = 500'000 + chance.below(6'000'000);
   plan.piece_bytes = 16'384u << chance.below(4);
-  plan.line = {200'000 + chance.below(3'000'000), 200'000 + chance.below(3'000'000), Duration(chance.below(40'000'000))};
+  plan.line = {200'000 + chance.below(3'000'000), 200'000 + chance.below(3'000'000),
+               Duration(chance.below(40'000'000))};
   plan.seeds = static_cast<std::uint32_t>(1 + chance.below(2));
   plan.liars = static_cast<std::uint32_t>(chance.below(2));
   plan.strangers = static_cast<std::uint32_t>(chance.below(plan.downloaders + 1));
@@ -134,8 +135,7 @@ TEST_CASE("swarm: the same random seed gives the same event hash, another seed a
   CHECK(hashes.size() == 5);
 }
 
-TEST_CASE("swarm: --up and --down hold, to the byte over seconds")
-{
+TEST_CASE("swarm: --up and --down hold, to the byte over seconds") {
   for (const bool up : {true, false}) {
     CAPTURE(up);
     Plan plan;
@@ -145,7 +145,8 @@ TEST_CASE("swarm: --up and --down hold, to the byte over seconds")
     Scenario scenario(plan);
     const Report report = scenario.run();
     expect_right(report);
-    CHECK(report.last_seconds == doctest::Approx(8.3).epsilon(0.03));  // less a tenth of a second's worth, which is there at first
+    CHECK(report.last_seconds ==
+          doctest::Approx(8.3).epsilon(0.03));  // less a tenth of a second's worth, which is there at first
   }
 }
 
@@ -164,7 +165,8 @@ TEST_CASE("crash: a node goes on from its checkpoint and never fetches a verifie
   CHECK(ledger.lives == crashes + 1);
   CHECK(ledger.checks_right > 0);
   // What a life may lose is the blocks of pieces that were begun.
-  MESSAGE("received " << double(ledger.payload_received) / double(plan.bytes_total) << " x the content in " << ledger.lives << " lives");
+  MESSAGE("received " << double(ledger.payload_received) / double(plan.bytes_total) << " x the content in "
+                      << ledger.lives << " lives");
   CHECK(ledger.payload_received <= plan.bytes_total + crashes * (1u << 20));
 }
 
@@ -263,7 +265,7 @@ TEST_CASE("liar: is found out and banned by everyone whom it harmed, and everyon
     for (std::uint32_t i = scenario.first_downloader(); i < scenario.first_liar(); ++i) {
       const Ledger& ledger = scenario.ledger(i);
       for (const Endpoint& who : ledger.banned) CHECK(who == liar);  // nobody honest
-      CHECK(ledger.banned.size() <= 1);  // and each once
+      CHECK(ledger.banned.size() <= 1);                              // and each once
       banned_by += !ledger.banned.empty();
       if (ledger.pieces_wrong > 0) CHECK_FALSE(ledger.banned.empty());
     }
@@ -283,12 +285,14 @@ TEST_CASE("many random seeds of mixed faults: nothing false happens, and all fin
     const Report report = scenario->run();
     CHECK_MESSAGE(report.all_right(), report.text());
     std::set<IpAddress> liars;
-    for (std::uint32_t i = scenario->first_liar(); i < scenario->nodes(); ++i) liars.insert(scenario->endpoint(i).address);
+    for (std::uint32_t i = scenario->first_liar(); i < scenario->nodes(); ++i)
+      liars.insert(scenario->endpoint(i).address);
     for (std::uint32_t i = 0; i < scenario->first_liar(); ++i) {
       const Ledger& ledger = scenario->ledger(i);
       lives += ledger.lives;
       wrong += ledger.pieces_wrong + ledger.checks_wrong;
-      for (const Endpoint& banned : ledger.banned) CHECK_MESSAGE(liars.contains(banned.address), "an honest node was banned");
+      for (const Endpoint& banned : ledger.banned)
+        CHECK_MESSAGE(liars.contains(banned.address), "an honest node was banned");
     }
     events += report.events;
   }

@@ -11,7 +11,9 @@ using namespace swarm::sim;
 TEST_CASE("world: things happen in the order of time, then of being asked for") {
   World world(1);
   std::vector<int> order;
-  const auto note = [&](Duration when, int what) { world.at(Instant(when), [&order, what] { order.push_back(what); }); };
+  const auto note = [&](Duration when, int what) {
+    world.at(Instant(when), [&order, what] { order.push_back(what); });
+  };
   note(2s, 4), note(1s, 1), note(1s, 2), note(1s, 3), note(3s, 5);
   world.run_until(Instant(2s));
   CHECK(order == std::vector{1, 2, 3, 4});

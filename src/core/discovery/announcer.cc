@@ -138,7 +138,8 @@ std::optional<Announcer::Ask> Announcer::next_stop() {
 
 /// Ends the round: the tracker moves to the front of its tier and says when the next round is.
 void Announcer::on_answered(Place place, const wire::AnnounceReply& reply, Instant now) {
-  const Duration asked_for = reply.interval_s == 0 ? interval_default : Duration(std::chrono::seconds(reply.interval_s));
+  const Duration asked_for =
+      reply.interval_s == 0 ? interval_default : Duration(std::chrono::seconds(reply.interval_s));
   const Duration at_least = std::min<Duration>(std::chrono::seconds(reply.min_interval_s), min_interval_max);
   again_at_ = now + std::max(std::clamp(asked_for, interval_min, interval_max), at_least);
   early_at_ = now + std::max(interval_min, at_least);

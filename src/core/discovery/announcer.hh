@@ -30,7 +30,7 @@ class Announcer {
  public:
   Announcer(std::vector<std::vector<std::string>> tiers, Random& random, Instant now);
 
-  struct Ask {              ///< announce this to this URL (http or https)
+  struct Ask {  ///< announce this to this URL (http or https)
     std::string url;
     wire::AnnounceEvent event{};
     std::string tracker_id;  ///< what this tracker last gave us to repeat
@@ -39,7 +39,7 @@ class Announcer {
   /// on_reply or on_failure for that URL.
   std::optional<Ask> next_ask(Instant now);
   void on_reply(const std::string& url, const wire::AnnounceReply& reply, Instant now);  ///< no failure reason in it
-  void on_failure(const std::string& url, Instant now);                                  ///< no answer, HTTP error, failure reason
+  void on_failure(const std::string& url, Instant now);  ///< no answer, HTTP error, failure reason
   void completed(Instant now);
   void stop(Instant now);
   void want_peers(bool lacking, Instant now);  ///< rule 3
@@ -51,10 +51,10 @@ class Announcer {
  private:
   struct Tracker {
     std::string url;
-    std::string id;                           ///< its `tracker id`
-    bool started = false;                     ///< it has acknowledged `started`
-    bool stopped = false;                     ///< `stopped` was answered or failed
-    std::optional<wire::AnnounceEvent> asked; ///< under way
+    std::string id;                            ///< its `tracker id`
+    bool started = false;                      ///< it has acknowledged `started`
+    bool stopped = false;                      ///< `stopped` was answered or failed
+    std::optional<wire::AnnounceEvent> asked;  ///< under way
   };
   struct Place {
     std::size_t tier = 0, index = 0;
@@ -71,16 +71,16 @@ class Announcer {
 
   Random& random_;
   std::vector<std::vector<Tracker>> tiers_;  ///< none is empty
-  Place cursor_;                  ///< whom to ask next, or who is being asked
-  bool under_way_ = false;        ///< an exchange, `stopped` not counted
-  Instant changed_at_;            ///< when what is due last changed
-  Instant again_at_;              ///< by the interval, or by the back-off
-  Instant early_at_;              ///< at the earliest, when we lack peers
-  bool completed_ = false;        ///< `completed` is to be told
+  Place cursor_;                             ///< whom to ask next, or who is being asked
+  bool under_way_ = false;                   ///< an exchange, `stopped` not counted
+  Instant changed_at_;                       ///< when what is due last changed
+  Instant again_at_;                         ///< by the interval, or by the back-off
+  Instant early_at_;                         ///< at the earliest, when we lack peers
+  bool completed_ = false;                   ///< `completed` is to be told
   bool lacking_ = false;
-  bool working_ = false;          ///< the last round of asking ended with an answer
+  bool working_ = false;  ///< the last round of asking ended with an answer
   std::optional<Instant> stopping_since_;
-  std::uint32_t failures_ = 0;    ///< rounds in a row in which nobody answered
+  std::uint32_t failures_ = 0;  ///< rounds in a row in which nobody answered
   std::vector<std::string> swarm_trackers_;
 };
 

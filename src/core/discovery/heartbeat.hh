@@ -33,12 +33,12 @@ class Heartbeat {
   Heartbeat(std::string base_url, Instant now);
   const std::string& url() const;
 
-  void on_torrent(TorrentId torrent);                                    ///< added: said `started` in the next beat
-  void on_torrent_gone(TorrentId torrent);                               ///< `stopped` in the next beat
+  void on_torrent(TorrentId torrent);       ///< added: said `started` in the next beat
+  void on_torrent_gone(TorrentId torrent);  ///< `stopped` in the next beat
   void on_completed(TorrentId torrent);
   void on_gained(TorrentId torrent, PieceIndex piece);
   void on_checked(TorrentId torrent, PieceIndex piece, bool ok, std::vector<Endpoint> from);
-  void on_moving(bool moving);                                           ///< rule 1
+  void on_moving(bool moving);  ///< rule 1
   void leave();
 
   bool due(Instant now) const;
@@ -46,8 +46,8 @@ class Heartbeat {
   /// the info-hash, the numbers (left, rates, peers, bitmap where `want_have`) and the node's own fields, and sends it.
   struct Entry {
     TorrentId torrent{};
-    wire::BeatTorrent beat;   ///< event, gained, checks are set
-    bool want_have = false;   ///< the caller sets beat.have (unless complete)
+    wire::BeatTorrent beat;  ///< event, gained, checks are set
+    bool want_have = false;  ///< the caller sets beat.have (unless complete)
   };
   struct Begun {
     std::uint64_t sequence = 0;
@@ -67,13 +67,13 @@ class Heartbeat {
   /// meanwhile is not mistaken for told.
   struct Untold {
     bool started = true, completed = false, stopped = false;
-    bool have = true;                          ///< the whole bitmap
-    std::vector<wire::PieceRun> gained;        ///< by index, never touching each other
-    std::vector<wire::CheckedPieces> checks;   ///< in the order of happening
+    bool have = true;                         ///< the whole bitmap
+    std::vector<wire::PieceRun> gained;       ///< by index, never touching each other
+    std::vector<wire::CheckedPieces> checks;  ///< in the order of happening
     std::string event_carried;
     bool have_carried = false;
     std::vector<wire::CheckedPieces> checks_carried;
-    bool ever_carried = false;                 ///< some beat has named this torrent
+    bool ever_carried = false;  ///< some beat has named this torrent
   };
 
   bool has_event() const;
@@ -83,17 +83,17 @@ class Heartbeat {
 
   std::string url_;
   std::map<TorrentId, Untold> torrents_;
-  std::uint64_t sequence_ = 0;        ///< of the latest beat
-  Instant ended_;                     ///< when the latest beat was answered or failed; at first: when this began
-  Instant began_;                     ///< when the latest beat began
+  std::uint64_t sequence_ = 0;  ///< of the latest beat
+  Instant ended_;               ///< when the latest beat was answered or failed; at first: when this began
+  Instant began_;               ///< when the latest beat began
   bool under_way_ = false;
-  bool at_once_ = true;               ///< something happened that does not wait
-  bool soon_ = false;                 ///< the tracker asked for a bitmap
+  bool at_once_ = true;  ///< something happened that does not wait
+  bool soon_ = false;    ///< the tracker asked for a bitmap
   bool moving_ = false;
   bool leaving_ = false, leaving_carried_ = false, done_ = false;
   bool answered_ = false;
-  std::uint32_t failures_ = 0;        ///< in a row
-  Duration interval_min_{};           ///< the tracker's wish
+  std::uint32_t failures_ = 0;  ///< in a row
+  Duration interval_min_{};     ///< the tracker's wish
 };
 
 }  // namespace swarm::core

@@ -21,7 +21,8 @@ const std::vector<ConnId>& Choker::decide(std::span<const ChokeCandidate> candid
   const auto room = [this] { return options_.slots_max - std::min<std::size_t>(options_.slots_max, unchoked_.size()); };
   const auto seat_cooperative = [&](bool interested, bool unchoked) {
     for (const auto& c : candidates) {
-      if (c.cooperative && c.interested == interested && c.unchoked == unchoked && room() > 0) unchoked_.push_back(c.conn);
+      if (c.cooperative && c.interested == interested && c.unchoked == unchoked && room() > 0)
+        unchoked_.push_back(c.conn);
     }
   };
 
@@ -68,7 +69,8 @@ void Choker::seat_regulars(bool seeding, bool round, std::size_t slots, Instant 
   }
   std::sort(waiting.begin(), waiting.end(), [this](const Stranger* a, const Stranger* b) {
     const bool a_sits = a->conn == optimistic_, b_sits = b->conn == optimistic_;  // the optimistic one can wait
-    return std::tie(a_sits, a->served, a->now->connected, a->conn) < std::tie(b_sits, b->served, b->now->connected, b->conn);
+    return std::tie(a_sits, a->served, a->now->connected, a->conn) <
+           std::tie(b_sits, b->served, b->now->connected, b->conn);
   });
 
   std::vector<Stranger*> order = incumbents;

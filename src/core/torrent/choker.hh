@@ -31,10 +31,10 @@ struct ChokeCandidate {
   bool cooperative = false;  ///< a swarm node
   bool unchoked = false;     ///< now
   bool snubbed = false;
-  double rate_from = 0;      ///< payload bytes/s it sends us
-  double rate_to = 0;        ///< payload bytes/s we send it
+  double rate_from = 0;  ///< payload bytes/s it sends us
+  double rate_to = 0;    ///< payload bytes/s we send it
   Instant connected;
-  Instant unchoked_since;    ///< when `unchoked`
+  Instant unchoked_since;  ///< when `unchoked`
 };
 
 class Choker {
@@ -54,8 +54,8 @@ class Choker {
   /// What is remembered of a stranger between calls.
   struct Stranger {
     ConnId conn{};
-    Instant served = Instant::min();  ///< when it last held a slot
-    bool regular = false;             ///< holds a regular slot
+    Instant served = Instant::min();      ///< when it last held a slot
+    bool regular = false;                 ///< holds a regular slot
     const ChokeCandidate* now = nullptr;  ///< its candidate, during decide() only
   };
 
@@ -66,7 +66,7 @@ class Choker {
   Options options_;
   Random& random_;
   std::vector<ConnId> unchoked_;
-  std::vector<Stranger> strangers_;       ///< the interested ones, in the order of the candidates
+  std::vector<Stranger> strangers_;  ///< the interested ones, in the order of the candidates
   std::optional<ConnId> optimistic_;
   Instant round_at_ = Instant::min();       ///< the next round of regular slots
   Instant optimistic_at_ = Instant::min();  ///< the next turn of the optimistic slot

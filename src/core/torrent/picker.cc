@@ -174,7 +174,8 @@ void Picker::reach(std::uint32_t availability) {
 /// The order is rarest first: of all pieces in common, the one that stands nearest to the front.
 std::uint32_t Picker::rarest_in_common(const Bitfield& peer_has) const {
   std::uint32_t nearest = none;
-  for_common(peer_has, pickable_, [&](std::uint32_t piece) { return nearest = std::min(nearest, position_[piece]), true; });
+  for_common(peer_has, pickable_,
+             [&](std::uint32_t piece) { return nearest = std::min(nearest, position_[piece]), true; });
   return nearest == none ? none : order_[nearest];
 }
 

@@ -28,17 +28,17 @@ class Picker {
   Picker(std::uint32_t pieces, Random& random);
 
   void set_sequential(bool on);
-  void on_have(PieceIndex piece);                ///< a connected peer has it now
-  void on_bitfield(const Bitfield& has);         ///< a peer connected (or sent have-all) with these
-  void on_gone(const Bitfield& had);             ///< it disconnected
-  void want(PieceIndex piece);                   ///< missing: may be picked (also: put back a begun one)
-  void unwant(PieceIndex piece);                 ///< verified, awaiting a check, or not chosen
+  void on_have(PieceIndex piece);         ///< a connected peer has it now
+  void on_bitfield(const Bitfield& has);  ///< a peer connected (or sent have-all) with these
+  void on_gone(const Bitfield& had);      ///< it disconnected
+  void want(PieceIndex piece);            ///< missing: may be picked (also: put back a begun one)
+  void unwant(PieceIndex piece);          ///< verified, awaiting a check, or not chosen
   /// The next piece to begin with a peer that has these; it is begun from now on.
   std::optional<PieceIndex> pick(const Bitfield& peer_has);
   void put_back(PieceIndex piece) { want(piece); }
 
   std::uint32_t availability(PieceIndex piece) const;
-  std::uint32_t pickable() const;  ///< wanted and not begun
+  std::uint32_t pickable() const;                    ///< wanted and not begun
   bool interesting(const Bitfield& peer_has) const;  ///< would pick() give something?
   /// Least availability over all pieces + the fraction of pieces above it.
   double copies() const;
@@ -59,10 +59,10 @@ class Picker {
   Random& random_;
   bool sequential_ = false;
   std::uint32_t everywhere_ = 0;
-  std::vector<std::uint32_t> order_;     ///< the pickable pieces; the rest of its capacity is unused
-  std::vector<std::uint32_t> position_;  ///< of each piece in order_; meaningless for others
-  std::vector<std::uint32_t> base_;      ///< of each piece: peers that have it, without everywhere_
-  std::vector<std::uint32_t> start_;     ///< of each bucket, and one more: the end of the last
+  std::vector<std::uint32_t> order_;      ///< the pickable pieces; the rest of its capacity is unused
+  std::vector<std::uint32_t> position_;   ///< of each piece in order_; meaningless for others
+  std::vector<std::uint32_t> base_;       ///< of each piece: peers that have it, without everywhere_
+  std::vector<std::uint32_t> start_;      ///< of each bucket, and one more: the end of the last
   std::vector<std::uint32_t> pieces_of_;  ///< how many pieces, pickable or not, have this base_
   Bitfield pickable_;
 };
