@@ -4,9 +4,9 @@
 // Rules
 // 1. Blocks of a piece are written and hashed by one job at a time; pieces go in parallel.
 //    Rationale: the digest is a chain; two workers on one piece would only wait for each other.
-// 2. A job takes all that waits for its piece, in the piece's order: consecutive blocks go to the disk with one pwritev. A piece gathers
-//    blocks until 256 KiB wait or its last block is there; it goes sooner when no job runs or more than half of
-//    `pending_bytes_max` waits.
+// 2. A job takes all that waits for its piece, in the piece's order: consecutive blocks go to the disk with one pwritev.
+//    A piece gathers blocks until 256 KiB wait or its last block is there; it goes sooner when no job runs or more than
+//    half of `pending_bytes_max` waits.
 //    Rationale: large jobs cost less, and an idle worker is worth more than a large job.
 // 3. The digest is extended block by block, only with whole blocks, only at the cursor; a block that came early is
 //    written and read back when the cursor reaches it (from the page cache), so that a piece is never held whole.

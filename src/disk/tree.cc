@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <ranges>
+#include <functional>
 
 #include "disk/beneath.hh"
 #include "disk/safe_path.hh"
@@ -248,7 +248,8 @@ int Tree::overlay() {
   Descriptor to = open_beneath(base_.get(), target_name_, O_PATH | O_DIRECTORY);
   if (!to) return errno;
   if (const int error = open_root()) return error;
-  std::set<std::string> emptied, filled;
+  std::set<std::string, std::greater<>> emptied;  // deepest first: a longer path sorts behind its own beginning
+  std::set<std::string> filled;
   for (const std::string& path : paths_) {
     if (path.empty()) continue;
     if (const int error = make_folder_of(to.get(), path, false)) return error;
@@ -260,8 +261,7 @@ int Tree::overlay() {
     if (::renameat(from_folder.get(), name.c_str(), to_folder.get(), name.c_str()) != 0) return errno;
     for (std::string f = folder; !f.empty() && emptied.insert(f).second; f = folder_of(f)) filled.insert(f);
   }
-  // Deepest first: a longer path sorts behind its own beginning.
-  for (const std::string& f : std::ranges::reverse_view(emptied)) {
+  for (const std::string& f : emptied) {
     const std::string above = folder_of(f);
     const Descriptor folder = open_beneath(root_.get(), above.empty() ? "." : above, O_PATH | O_DIRECTORY);
     if (folder) ::unlinkat(folder.get(), split_path(f).second.c_str(), AT_REMOVEDIR);

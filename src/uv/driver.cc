@@ -379,6 +379,7 @@ void Driver::add(AddDownload download, std::function<void(Result<Added>)> done) 
     return looked;
   };
   auto then = [p = parts_.get(), download = std::move(download), done = std::move(done)](Looked looked) mutable {
+    if (p->stopping) return done(fail(Exit::other, "stopping", "the program is stopping"));
     if (!looked.found) return done(tl::unexpected(std::move(looked.found.error())));
     core::AddTorrent add;
     add.info = info_for_core(*download.info, std::move(download.trackers));

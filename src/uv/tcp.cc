@@ -69,6 +69,7 @@ Result<Endpoint> TcpListener::listen(const Endpoint& at) {
       [&](uv_poll_t* handle) { return uv_poll_init(loop_.raw(), handle, socket.get()); }, &status);
   if (!poll) return cannot_listen(at, -status);
   poll->self = this;
+  poll->on_accept = std::move(on_accept_);
   poll->data = poll.get();
   poll_ = std::move(poll);
   socket_ = std::move(socket);
@@ -85,14 +86,14 @@ void TcpListener::watch() {
 
 void TcpListener::accept_waiting() {
   constexpr int accepts_max = 64;  // a turn, so that a flood of visitors leaves time for the others
-  uv_poll_t* const alive = poll_.get();
+  State* const state = poll_.get();  // outlives us until the loop turns again
   for (int i = 0; i < accepts_max; ++i) {
     sockaddr_storage from{};
     socklen_t length = sizeof from;
     Descriptor socket(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&from), &length, flags));
     if (socket) {
-      on_accept_(std::move(socket), from_sockaddr(reinterpret_cast<sockaddr*>(&from)));
-      if (alive->data == nullptr) return;  // the callback destroyed us
+      state->on_accept(std::move(socket), from_sockaddr(reinterpret_cast<sockaddr*>(&from)));
+      if (state->data == nullptr) return;
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;

@@ -1,5 +1,5 @@
 // TCP: a listening socket that survives a lack of descriptors, and a stream for the control plane. (Peers' sockets, whose bytes
-// are never copied, have their own: peer_sockets.hh.)
+// are never copied, have their own: peer_socket.hh.)
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace swarm::uv {
 
-/// Accepts at most 64 connections a turn. Without descriptors it closes what waits (a spare descriptor makes room for that) and
-/// looks again after 100 ms, so that the loop never spins on a connection that it cannot take.
+/// Its callback may destroy it. Accepts at most 64 connections a turn. Without descriptors it closes what waits (a spare one
+/// makes room for that); when not even that goes it looks again after 100 ms. So the loop never spins on what it cannot take.
 class TcpListener {
  public:
   using OnAccept = std::function<void(Descriptor socket, const Endpoint& from)>;
@@ -35,14 +35,15 @@ class TcpListener {
  private:
   struct State : uv_poll_t {
     TcpListener* self = nullptr;
+    OnAccept on_accept;  ///< here, since it may destroy the listener while it runs
   };
   void watch();
   void accept_waiting();
   bool make_room();
 
   Loop& loop_;
-  OnAccept on_accept_;
-  Descriptor socket_;  ///< closed after the poll handle stopped, hence above it
+  OnAccept on_accept_;  ///< until it listens
+  Descriptor socket_;   ///< closed after the poll handle stopped, hence above it
   Descriptor spare_;
   Handle<State, uv_poll_t> poll_;
   Timer back_off_;
