@@ -91,7 +91,7 @@ std::string PieceLog::joined_line(const Key& key, const Runs& runs, std::string_
   if (runs.count == 1 && runs.on_disk == 1) back += " (on disk)";
   // As many runs as the width takes; the count says how many there were.
   const auto taken = columns(clock) + columns(key.first) + columns(key.second) + back.size() + 18;
-  const std::size_t room = look.width > taken + 20 ? look.width - taken : 20;
+  const std::size_t room = look.width > taken + 8 ? look.width - taken : 8;
   std::string list;
   for (const auto& [first, last] : runs.runs) {
     const auto text = run_text(first, last);

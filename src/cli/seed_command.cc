@@ -52,6 +52,7 @@ class SeedCommand {
   void prepare(const std::string& path);
   void on_prepared(const std::string& path, Result<Prepared> prepared);
   Result<void> write_output(const wire::Metainfo& info);
+  void say_magnet(const std::string& magnet);
   void publish(std::shared_ptr<const Prepared> prepared, std::size_t tracker);
   void share(const Prepared& prepared);
   void failed(const Error& error, const std::string& name);
@@ -190,7 +191,7 @@ void SeedCommand::on_prepared(const std::string& path, Result<Prepared> prepared
   }
   if (const auto written = write_output(info); !written) return failed(written.error(), path);
   if (options_.dry_run) {
-    voice_.result(magnet_link(info, info.trackers));
+    say_magnet(magnet_link(info, info.trackers));
     voice_.event(start_json({info.name,
                              info.info_hash,
                              info.bytes_total,
@@ -235,6 +236,15 @@ Result<void> SeedCommand::write_output(const wire::Metainfo& info) {
     at += n > 0 ? static_cast<std::size_t>(n) : 0;
   }
   return {};
+}
+
+/// The result of seed; but where the .torrent is the result, the link is advice.
+void SeedCommand::say_magnet(const std::string& magnet) {
+  if (options_.output == "-") {
+    voice_.advise(magnet);
+  } else {
+    voice_.result(magnet);
+  }
 }
 
 /// Puts the torrent into the catalogue of tracker number `tracker` and those behind it, then shares it.
@@ -294,7 +304,7 @@ void SeedCommand::share(const Prepared& prepared) {
         fmt::format("no tracker knows of it: others reach it with --peer THIS_HOST:{}", session_.driver().port()));
   }
   const auto magnet = magnet_link(info, tiers);
-  voice_.result(magnet);
+  say_magnet(magnet);
   voice_.event(
       start_json({t.name, info.info_hash, info.bytes_total, info.piece_count(), info.piece_count(),
                   tracker == nullptr ? std::string() : tracker->address.base, magnet, session_.driver().port()},

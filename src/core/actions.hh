@@ -19,7 +19,7 @@ namespace swarm::core {
 /// Bytes of a stream as a driver gives them to the core: either real ones, or a virtual run of payload that a simulated
 /// network carries without bytes. `handle` is the driver's own name for where they lie.
 struct Received {
-  ByteView bytes;                 ///< empty for a virtual run
+  ByteView bytes;  ///< empty for a virtual run
   std::uint64_t handle = 0;
   std::uint32_t virtual_bytes = 0;  ///< length of a virtual run, else 0
 };
@@ -132,7 +132,7 @@ struct Outgoing {
     bool payload = false;
     std::uint32_t offset = 0;  ///< small bytes: where they start in `bytes`
     std::uint32_t length = 0;
-    TorrentId torrent{};       ///< payload only
+    TorrentId torrent{};  ///< payload only
     PieceIndex piece{};
     std::uint32_t begin = 0;
   };

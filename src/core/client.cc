@@ -15,9 +15,9 @@ namespace swarm::core {
 using wire::PeerFault;
 
 namespace {
-constexpr std::size_t unnamed_max = 200;      ///< connections that came to us and have not said for which torrent
+constexpr std::size_t unnamed_max = 200;  ///< connections that came to us and have not said for which torrent
 constexpr Duration unnamed_timeout = 10s;
-constexpr Duration stop_patience = 2500ms;    ///< how long trackers may take to hear that we leave
+constexpr Duration stop_patience = 2500ms;  ///< how long trackers may take to hear that we leave
 
 }  // namespace
 
@@ -67,7 +67,8 @@ struct Client::Parts {
   Actions actions;
   Limiter up, down;
   Context context;
-  std::vector<std::unique_ptr<Torrent>> torrents;  ///< by TorrentId; a removed one stays, silent, so that ids keep their meaning
+  std::vector<std::unique_ptr<Torrent>>
+      torrents;  ///< by TorrentId; a removed one stays, silent, so that ids keep their meaning
   std::map<InfoHash, TorrentId> by_hash;
   std::unordered_map<std::uint32_t, Connection> connections;  ///< looked up only, never walked: order does not matter
   std::vector<ConnId> unnamed;
@@ -121,8 +122,7 @@ void Client::stop(Instant now) {
   Parts& p = *parts_;
   if (std::exchange(p.stopping, true)) return;
   p.stop_by = now + stop_patience;
-  for (auto& t : p.torrents)
-    t->stop(now);
+  for (auto& t : p.torrents) t->stop(now);
   for (auto& h : p.heartbeats) h->leave();
   for (ConnId c : p.unnamed)
     if (auto* connection = p.connection(c)) p.context.close(*connection->peer, PeerFault::torrent_stopped);
@@ -133,8 +133,7 @@ bool Client::stopped() const {
   const Parts& p = *parts_;
   if (!p.stopping) return false;
   bool told = true, saved = true;
-  for (const auto& t : p.torrents)
-    told = told && t->stopped(), saved = saved && t->saved();
+  for (const auto& t : p.torrents) told = told && t->stopped(), saved = saved && t->saved();
   for (const auto& h : p.heartbeats) told = told && (h->done() || !h->ever_answered());
   return saved && (told || p.last_now >= p.stop_by);
 }
@@ -212,8 +211,9 @@ void Client::on_reply(RequestId request, const Result<wire::HttpResponse>& reply
   const Parts::Pending what = std::move(it->second);
   p.pending.erase(it);
   if (what.kind == Parts::Pending::Kind::beat) {
-    auto said = reply && reply->status == 200 ? wire::beat_reply_from_json(as_text(reply->body))
-                                              : Result<wire::BeatReply>(fail(Exit::unreachable, "no_answer", "no answer"));
+    auto said = reply && reply->status == 200
+                    ? wire::beat_reply_from_json(as_text(reply->body))
+                    : Result<wire::BeatReply>(fail(Exit::unreachable, "no_answer", "no answer"));
     if (!said) {
       what.heartbeat->on_failure(now);
     } else {
@@ -227,7 +227,8 @@ void Client::on_reply(RequestId request, const Result<wire::HttpResponse>& reply
     if (said && (reply->status == 200 || !said->failure.empty())) {
       t->on_announced(what.url, *said, now);
     } else {
-      t->on_announce_failed(what.url, reply ? "HTTP status " + std::to_string(reply->status) : reply.error().message, now);
+      t->on_announce_failed(what.url, reply ? "HTTP status " + std::to_string(reply->status) : reply.error().message,
+                            now);
     }
     for (const std::string& url : t->take_swarm_trackers()) p.attach_heartbeat(*t, url, now);
   }
@@ -238,8 +239,7 @@ void Client::on_time(Instant now) {
   Parts& p = *parts_;
   p.last_now = now;
   p.limits(now);
-  for (auto& t : p.torrents)
-    t->on_time(now);
+  for (auto& t : p.torrents) t->on_time(now);
   for (ConnId id : p.unnamed)
     if (auto* c = p.connection(id); c && now - c->peer->since > unnamed_timeout)
       p.context.close(*c->peer, PeerFault::handshake_timeout);
@@ -305,7 +305,8 @@ void Client::Parts::hear(Connection& c, const Received& in, Instant now) {
 
 bool Client::Parts::on_event(Connection& c, Session::Event& event, const Received& in, Instant now) {
   Peer& peer = *c.peer;
-  if (auto* fragment = std::get_if<Session::Payload>(&event)) return c.torrent->on_payload(peer, *fragment, in, now), true;
+  if (auto* fragment = std::get_if<Session::Payload>(&event))
+    return c.torrent->on_payload(peer, *fragment, in, now), true;
   if (auto* message = std::get_if<wire::PeerMessage>(&event)) return c.torrent->on_message(peer, *message), true;
   if (auto* opened = std::get_if<Session::Opened>(&event)) return open(c, opened->handshake, now), true;
   if (auto* named = std::get_if<Session::Named>(&event)) return c.torrent->on_named(peer, named->peer_id, now), true;
@@ -429,8 +430,7 @@ std::optional<Instant> Client::Parts::earliest() const {
   const auto earlier = [&](std::optional<Instant> t) {
     if (t && (!at || *t < *at)) at = t;
   };
-  for (const auto& t : torrents)
-    earlier(t->next_wake());
+  for (const auto& t : torrents) earlier(t->next_wake());
   for (const auto& h : heartbeats) earlier(h->next_wake());
   if (!unnamed.empty())
     if (auto it = connections.find(number(unnamed.front())); it != connections.end())
@@ -445,13 +445,11 @@ std::optional<Instant> Client::Parts::earliest() const {
 void Client::Parts::limits(Instant now) {
   if (context.down_waiting && down.available(now) > 0) {
     context.down_waiting = false;
-    for (auto& t : torrents)
-      t->ask_all(now);
+    for (auto& t : torrents) t->ask_all(now);
   }
   if (context.up_waiting && up.available(now) > 0) {
     context.up_waiting = false;
-    for (auto& t : torrents)
-      t->give_all();
+    for (auto& t : torrents) t->give_all();
   }
 }
 

@@ -24,14 +24,14 @@ namespace swarm::core {
 
 struct ClientOptions {
   PeerId peer_id;
-  std::string node_id;    ///< 16 hex digits; for swarm trackers
+  std::string node_id;  ///< 16 hex digits; for swarm trackers
   std::string node_name;
-  std::string agent;      ///< "swarm/0.1.0": extension handshake and User-Agent
-  std::uint16_t port = 0; ///< where the driver listens
+  std::string agent;                 ///< "swarm/0.1.0": extension handshake and User-Agent
+  std::uint16_t port = 0;            ///< where the driver listens
   std::vector<IpAddress> addresses;  ///< of this host, for heartbeats; own addresses are never connected to
   std::uint64_t rate_up_max = 0;     ///< bytes/s for the process; 0: unlimited
   std::uint64_t rate_down_max = 0;
-  std::uint32_t peers_max = 200;     ///< connections per torrent
+  std::uint32_t peers_max = 200;  ///< connections per torrent
 };
 
 /// What a torrent is, as far as the core must know: piece digests and file paths stay with the driver.
@@ -47,24 +47,26 @@ struct TorrentInfo {
 
 /// What is on the disk already (disk/checkpoint.hh finds it).
 struct Resume {
-  Bitfield verified;                  ///< trusted as it is (clean stop, cached hashes of a seed); empty: nothing
-  std::vector<PieceIndex> unchecked;  ///< on the disk as it seems: hashed in this order before they are served, never asked for before
+  Bitfield verified;  ///< trusted as it is (clean stop, cached hashes of a seed); empty: nothing
+  std::vector<PieceIndex>
+      unchecked;  ///< on the disk as it seems: hashed in this order before they are served, never asked for before
   std::uint64_t bytes_down = 0, bytes_up = 0;  ///< of earlier runs
 };
 
 struct AddTorrent {
   TorrentInfo info;
   Resume resume;
-  std::vector<std::string> swarm_trackers;  ///< base URLs ("http://nas:6969") that said hello: heartbeats instead of announces
-  std::vector<Endpoint> peers;              ///< --peer
-  bool seed = false;                        ///< data is complete and served from its own place: no Finish, no Save of claims
+  std::vector<std::string>
+      swarm_trackers;           ///< base URLs ("http://nas:6969") that said hello: heartbeats instead of announces
+  std::vector<Endpoint> peers;  ///< --peer
+  bool seed = false;            ///< data is complete and served from its own place: no Finish, no Save of claims
 };
 
 enum class Phase : std::uint8_t {
-  checking,     ///< only pieces on the disk are being hashed so far, nothing is wanted yet
+  checking,  ///< only pieces on the disk are being hashed so far, nothing is wanted yet
   downloading,
-  finishing,    ///< all verified; sync and rename under way
-  whole,        ///< under its own name (or a seed)
+  finishing,  ///< all verified; sync and rename under way
+  whole,      ///< under its own name (or a seed)
   failed,
 };
 
@@ -73,14 +75,14 @@ struct TorrentStats {
   std::uint32_t pieces = 0, pieces_verified = 0, pieces_unchecked = 0;
   std::uint64_t bytes_total = 0, bytes_done = 0;  ///< bytes_done: verified, and on the disk but unchecked
   std::uint64_t bytes_verified = 0;
-  std::uint64_t bytes_down = 0, bytes_up = 0;     ///< payload in this run
-  std::uint64_t bytes_wasted = 0;                 ///< payload that was not needed or was wrong
+  std::uint64_t bytes_down = 0, bytes_up = 0;  ///< payload in this run
+  std::uint64_t bytes_wasted = 0;              ///< payload that was not needed or was wrong
   std::uint64_t hash_failures = 0;
-  double rate_down = 0, rate_up = 0;              ///< payload bytes/s
+  double rate_down = 0, rate_up = 0;  ///< payload bytes/s
   std::uint32_t peers = 0, peers_connecting = 0, peers_known = 0, seeds = 0;
   std::uint64_t connect_failures = 0;
-  double copies = 0;        ///< among connected peers (without us): least availability + fraction of pieces above it
-  double best_peer = 0;     ///< 0 … 1: the best single peer's share
+  double copies = 0;     ///< among connected peers (without us): least availability + fraction of pieces above it
+  double best_peer = 0;  ///< 0 … 1: the best single peer's share
   std::uint32_t copies_elsewhere = 0;  ///< whole copies at other nodes, as far as known (peers and the tracker)
   std::optional<Endpoint> last_unreachable;
 };
@@ -112,7 +114,8 @@ class Client {
   ConnId on_accepted(const Endpoint& from, Instant now);  ///< the driver's name for it from now on
   /// Bytes arrived. They stay valid until the actions were drained; what must live longer is named in Store.
   void on_received(ConnId conn, const Received& received, Instant now);
-  void on_sent(ConnId conn, std::size_t bytes, Instant now);  ///< of what next_outgoing gave, so many more left the process
+  void on_sent(ConnId conn, std::size_t bytes,
+               Instant now);                 ///< of what next_outgoing gave, so many more left the process
   void on_closed(ConnId conn, Instant now);  ///< by the peer or by an error; not after a Close action
   /// The piece stands on the disk and its digest is right. `wrong_blocks`: indexes (in 16 KiB blocks) that were different in
   /// the last attempt that failed, when there was one.

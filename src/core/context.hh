@@ -18,10 +18,10 @@ struct Context {
   Actions& actions;
   Limiter& up;
   Limiter& down;
-  std::vector<std::pair<ConnId, wire::PeerFault>> closing;       ///< ended by the client once the input was dealt with
-  std::vector<std::pair<TorrentId, Endpoint>> dialing;           ///< likewise: connections to open
+  std::vector<std::pair<ConnId, wire::PeerFault>> closing;  ///< ended by the client once the input was dealt with
+  std::vector<std::pair<TorrentId, Endpoint>> dialing;      ///< likewise: connections to open
 
-  bool up_waiting = false, down_waiting = false;                 ///< somebody was held back by the limiter
+  bool up_waiting = false, down_waiting = false;  ///< somebody was held back by the limiter
 
   void close(Peer& peer, wire::PeerFault why) {
     if (std::exchange(peer.closing, true)) return;

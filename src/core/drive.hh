@@ -18,7 +18,8 @@ concept Driver = requires(D d, const Connect& connect, const Close& close, const
   d.close(close);
   d.store(store);
   d.check(check);
-  d.send(conn);  ///< pull next_outgoing(conn) as soon as the connection can take more; not from inside this call's caller's input
+  d.send(
+      conn);  ///< pull next_outgoing(conn) as soon as the connection can take more; not from inside this call's caller's input
   d.exchange(exchange);
   d.save(save);
   d.finish(finish);

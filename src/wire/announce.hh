@@ -25,7 +25,7 @@ struct AnnounceRequest {
   std::optional<std::uint64_t> left;  ///< absent or unreadable: nothing
   AnnounceEvent event = AnnounceEvent::none;
   std::optional<std::uint32_t> num_want;
-  bool compact = true;      ///< absent counts as true
+  bool compact = true;  ///< absent counts as true
   bool no_peer_id = false;
   std::string key;
   std::string tracker_id;

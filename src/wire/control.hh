@@ -45,7 +45,7 @@ struct BeatTorrent {
   std::uint64_t left = 0, bytes_down = 0, bytes_up = 0;
   double rate_down = 0, rate_up = 0;  ///< bytes/s
   std::uint32_t peers = 0;
-  std::uint32_t pieces = 0;           ///< piece count of the torrent; 0 while unknown (magnet)
+  std::uint32_t pieces = 0;  ///< piece count of the torrent; 0 while unknown (magnet)
   bool complete = false;
   std::optional<Buffer> have;         ///< the whole bitmap (wire order), when asked for or first
   std::vector<PieceRun> gained;       ///< since the last acknowledged beat
@@ -70,7 +70,7 @@ struct BeatReplyTorrent {
   std::vector<Endpoint> peers;
   bool want_have = false;  ///< the tracker does not know this node's bitmap: send the whole one
   std::uint32_t seeders = 0, leechers = 0;
-  double copies = 0;       ///< in the whole swarm, this node included
+  double copies = 0;  ///< in the whole swarm, this node included
 };
 
 struct BeatReply {
@@ -101,11 +101,11 @@ struct StatusNodeFile {
 };
 struct StatusNode {
   std::string id, name;
-  std::string role;      ///< "seeder" or "leecher"
-  std::string address;   ///< "ip:port"
+  std::string role;     ///< "seeder" or "leecher"
+  std::string address;  ///< "ip:port"
   std::vector<StatusNodeFile> files;
-  double seen_s = 0;     ///< seconds since the last sign of life
-  bool plain = false;    ///< only announces (another client): percent from `left`, no rates
+  double seen_s = 0;   ///< seconds since the last sign of life
+  bool plain = false;  ///< only announces (another client): percent from `left`, no rates
 };
 struct Status {
   Hello tracker;

@@ -40,10 +40,10 @@ struct HttpResponse {
 
 /// An absolute http(s) or udp URL in parts. IPv6 hosts without brackets.
 struct Url {
-  std::string scheme;      ///< lower case
+  std::string scheme;  ///< lower case
   std::string host;
-  std::uint16_t port = 0;  ///< the scheme's default when absent (http 80, https 443); 0 for udp without one
-  std::string target;      ///< path and query, at least "/"
+  std::uint16_t port = 0;         ///< the scheme's default when absent (http 80, https 443); 0 for udp without one
+  std::string target;             ///< path and query, at least "/"
   std::string authority() const;  ///< "host:port" with brackets for IPv6; port left out when it is the default
   std::string text() const;
 };
@@ -56,7 +56,7 @@ void append_http(Buffer& out, const HttpResponse& response, bool head_only = fal
 struct HttpLimits {
   std::size_t header_bytes_max = 16 * 1024;  ///< start line and all headers together
   std::size_t headers_max = 100;
-  std::size_t body_bytes_max = 64 * 1024;    ///< asked once the headers are known, see body_limit
+  std::size_t body_bytes_max = 64 * 1024;  ///< asked once the headers are known, see body_limit
 };
 
 enum class HttpFault : std::uint8_t { none, malformed, header_too_large, body_too_large };

@@ -9,7 +9,9 @@ using namespace swarm::core;
 
 namespace {
 Instant at(double s) { return Instant{} + from_seconds(s); }
-Endpoint endpoint(int i) { return *Endpoint::from("10.0." + std::to_string(i / 200) + "." + std::to_string(i % 200 + 1) + ":6881"); }
+Endpoint endpoint(int i) {
+  return *Endpoint::from("10.0." + std::to_string(i / 200) + "." + std::to_string(i % 200 + 1) + ":6881");
+}
 }  // namespace
 
 TEST_CASE("a person's peer comes first, each address once, none that cannot be one") {

@@ -366,7 +366,7 @@ TEST_CASE("an unreachable peer is tried again later and later") {
     s.client.actions().clear();
     s.now += 100ms;
   }
-  CHECK(tries >= 8);   // 600 s: 1, 2, 4 … 120 s apart, less at random
+  CHECK(tries >= 8);  // 600 s: 1, 2, 4 … 120 s apart, less at random
   CHECK(tries <= 20);
   CHECK(s.client.stats(s.torrent, s.now).connect_failures == static_cast<std::uint64_t>(tries));
 }

@@ -48,7 +48,8 @@ TEST_CASE("under random peers every block comes once, nothing is asked twice out
           download.next(ConnId{conn}, all, most, mine.empty(), given);
           CHECK(given.size() <= std::max<std::size_t>(most, 1));
           for (const BlockRef& b : given) {
-            CHECK(b.length == std::min<std::uint64_t>(wire::block_bytes, total - (std::uint64_t{number(b.piece)} * piece_bytes + b.begin)));
+            CHECK(b.length == std::min<std::uint64_t>(
+                                  wire::block_bytes, total - (std::uint64_t{number(b.piece)} * piece_bytes + b.begin)));
             CHECK_FALSE(twin.here.contains(b));
             CHECK_FALSE(twin.asked[b].contains(conn));
             if (!twin.asked[b].empty()) CHECK(picker.pickable() == 0);  // endgame

@@ -25,24 +25,57 @@ Buffer any_message(Random& random, Buffer& bits) {
   bits.assign(random.below(4), static_cast<std::uint8_t>(random.next()));
   const auto piece = [&] { return PieceIndex{static_cast<std::uint32_t>(random.below(10))}; };
   switch (random.below(20)) {
-    case 0: wire::append_message(out, wire::Choke{}); break;
-    case 1: wire::append_message(out, wire::Unchoke{}); break;
-    case 2: wire::append_message(out, wire::Interested{}); break;
-    case 3: wire::append_message(out, wire::NotInterested{}); break;
-    case 4: wire::append_message(out, wire::Have{piece()}); break;
-    case 5: wire::append_message(out, wire::BitfieldBits{bits}); break;
-    case 6: wire::append_message(out, wire::HaveAll{}); break;
-    case 7: wire::append_message(out, wire::HaveNone{}); break;
-    case 8: wire::append_message(out, wire::Request{any_block(random)}); break;
-    case 9: wire::append_message(out, wire::Cancel{any_block(random)}); break;
-    case 10: wire::append_message(out, wire::Reject{any_block(random)}); break;
-    case 11: wire::append_message(out, wire::Suggest{piece()}); break;
-    case 12: wire::append_message(out, wire::AllowedFast{piece()}); break;
-    case 13: wire::append_message(out, wire::Extended{static_cast<std::uint8_t>(random.below(3)), bits}); break;
-    case 14: wire::append_keep_alive(out); break;
-    case 15: wire::append_message(out, wire::Request{{piece(), 0, 16384}}); break;
+    case 0:
+      wire::append_message(out, wire::Choke{});
+      break;
+    case 1:
+      wire::append_message(out, wire::Unchoke{});
+      break;
+    case 2:
+      wire::append_message(out, wire::Interested{});
+      break;
+    case 3:
+      wire::append_message(out, wire::NotInterested{});
+      break;
+    case 4:
+      wire::append_message(out, wire::Have{piece()});
+      break;
+    case 5:
+      wire::append_message(out, wire::BitfieldBits{bits});
+      break;
+    case 6:
+      wire::append_message(out, wire::HaveAll{});
+      break;
+    case 7:
+      wire::append_message(out, wire::HaveNone{});
+      break;
+    case 8:
+      wire::append_message(out, wire::Request{any_block(random)});
+      break;
+    case 9:
+      wire::append_message(out, wire::Cancel{any_block(random)});
+      break;
+    case 10:
+      wire::append_message(out, wire::Reject{any_block(random)});
+      break;
+    case 11:
+      wire::append_message(out, wire::Suggest{piece()});
+      break;
+    case 12:
+      wire::append_message(out, wire::AllowedFast{piece()});
+      break;
+    case 13:
+      wire::append_message(out, wire::Extended{static_cast<std::uint8_t>(random.below(3)), bits});
+      break;
+    case 14:
+      wire::append_keep_alive(out);
+      break;
+    case 15:
+      wire::append_message(out, wire::Request{{piece(), 0, 16384}});
+      break;
     case 16: {
-      BlockRef b{piece(), static_cast<std::uint32_t>(random.below(3)) * 16384, static_cast<std::uint32_t>(random.below(20'000))};
+      BlockRef b{piece(), static_cast<std::uint32_t>(random.below(3)) * 16384,
+                 static_cast<std::uint32_t>(random.below(20'000))};
       wire::append_piece_header(out, b);
       out.resize(out.size() + b.length);
       break;
@@ -88,7 +121,8 @@ TEST_CASE("100,000 messages of hostile peers do no harm, and the pieces still co
       PeerScript& p = peers[random.below(peers.size())];
       p.say_raw(any_message(random, bits), now);
       if (random.below(4) == 0) {
-        for (const auto& r : p.hear_all<wire::Request>(now)) CHECK(number(r.block.piece) >= 2);  // never one that we have
+        for (const auto& r : p.hear_all<wire::Request>(now))
+          CHECK(number(r.block.piece) >= 2);  // never one that we have
         for (const BlockRef& b : p.payload) CHECK(client.verified(t)[b.piece]);
         p.payload.clear();
       }

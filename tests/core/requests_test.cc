@@ -15,11 +15,14 @@ Instant at(double s) { return Instant{} + from_seconds(s); }
 struct Path {
   Requests requests;
   Meter meter;
-  double used = 0;             ///< share of the path's capacity in the last second
+  double used = 0;  ///< share of the path's capacity in the last second
   std::size_t largest = 0;
 
   void run(double rate, Duration round_trip, double for_s) {
-    struct Flying { BlockRef block; Instant arrives; };
+    struct Flying {
+      BlockRef block;
+      Instant arrives;
+    };
     std::deque<Flying> flying;
     Instant now = at(0), free = at(0);
     std::uint32_t next = 0;

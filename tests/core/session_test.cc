@@ -78,7 +78,8 @@ TEST_CASE("a stream says the same however it is cut") {
     std::vector<Buffer> parts;
     for (std::size_t i = 0; i < all.size();) {
       const std::size_t n = std::min<std::size_t>(all.size() - i, 1 + random.below(round < 100 ? 3 : 300));
-      parts.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(i), all.begin() + static_cast<std::ptrdiff_t>(i + n));
+      parts.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(i),
+                         all.begin() + static_cast<std::ptrdiff_t>(i + n));
       i += n;
     }
     CHECK(tell(parts) == whole);
@@ -102,8 +103,8 @@ TEST_CASE("lengths are judged by type before anything is gathered") {
   CHECK(frame(0xffffffff, 4).find("fault") != std::string::npos);
   CHECK(frame(0x10000000, 20).find("fault") != std::string::npos);
   CHECK(frame(0x10000000, 7).find("fault") != std::string::npos);
-  CHECK(frame(9, 7).find("fault") != std::string::npos);  // a block of nothing
-  CHECK(frame(15, 5).find("fault") != std::string::npos); // a bitfield for 100 pieces has 13 bytes
+  CHECK(frame(9, 7).find("fault") != std::string::npos);   // a block of nothing
+  CHECK(frame(15, 5).find("fault") != std::string::npos);  // a bitfield for 100 pieces has 13 bytes
   CHECK(frame(1, 99).find("fault") != std::string::npos);
 }
 

@@ -21,8 +21,8 @@ struct Peer {
       : conn(conn), endpoint(endpoint), outgoing(outgoing), since(now), last_received(now), last_sent(now) {}
 
   ConnId conn;
-  Endpoint endpoint;               ///< of the connection; an incoming one's port is not where it listens
-  std::optional<Endpoint> listens; ///< where it can be connected to, when known
+  Endpoint endpoint;                ///< of the connection; an incoming one's port is not where it listens
+  std::optional<Endpoint> listens;  ///< where it can be connected to, when known
   bool outgoing;
   Instant since;
   Instant last_received;
@@ -34,13 +34,13 @@ struct Peer {
   Uploads uploads;    ///< its to us
   Meter down, up;     ///< payload
 
-  bool connected = false;   ///< the transport is up
-  bool greeted = false;     ///< our handshake is on its way
-  bool ready = false;       ///< both handshakes are complete
-  bool closing = false;     ///< on the list of connections to end; nothing more is read or said
+  bool connected = false;  ///< the transport is up
+  bool greeted = false;    ///< our handshake is on its way
+  bool ready = false;      ///< both handshakes are complete
+  bool closing = false;    ///< on the list of connections to end; nothing more is read or said
   bool fast = false, extended = false;
-  bool cooperative = false; ///< a swarm node
-  bool upload_only = false; ///< BEP 21
+  bool cooperative = false;  ///< a swarm node
+  bool upload_only = false;  ///< BEP 21
   PeerId id;
 
   bool am_choking = true, am_interested = false;

@@ -27,9 +27,9 @@ class Requests {
   bool pending(const wire::BlockRef& block) const;
   /// The block is here, whole. False when it was not asked for (any more).
   bool received(const wire::BlockRef& block, double rate, Instant now);
-  bool drop(const wire::BlockRef& block);     ///< rejected, or cancelled by us; false when it was not pending
-  std::vector<wire::BlockRef> drop_all();     ///< choked or gone
-  std::vector<wire::BlockRef> all() const;    ///< in the order asked
+  bool drop(const wire::BlockRef& block);   ///< rejected, or cancelled by us; false when it was not pending
+  std::vector<wire::BlockRef> drop_all();   ///< choked or gone
+  std::vector<wire::BlockRef> all() const;  ///< in the order asked
 
   std::size_t size() const { return pending_.size(); }
   std::size_t room() const { return window_ > size() ? window_ - size() : 0; }

@@ -10,7 +10,8 @@ namespace swarm::core {
 
 class SendQueue {
  public:
-  static constexpr std::size_t small_bytes_max = 4 << 20;  ///< a peer that lets more pile up does not read: it is dropped
+  static constexpr std::size_t small_bytes_max = 4
+                                                 << 20;  ///< a peer that lets more pile up does not read: it is dropped
 
   Buffer& small() { return small_; }  ///< append whole messages here
   bool overflown() const { return small_.size() > small_bytes_max; }
@@ -18,7 +19,8 @@ class SendQueue {
 
   /// Moves out all small messages, then blocks from `uploads` while the total stays within `bytes_max` (at least one block
   /// when payload_max allows) and their payload within `payload_max`. Returns the payload bytes.
-  std::size_t take(Uploads& uploads, TorrentId torrent, std::size_t bytes_max, std::uint64_t payload_max, Outgoing& out);
+  std::size_t take(Uploads& uploads, TorrentId torrent, std::size_t bytes_max, std::uint64_t payload_max,
+                   Outgoing& out);
 
  private:
   Buffer small_;

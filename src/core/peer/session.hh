@@ -23,10 +23,14 @@ namespace swarm::core {
 
 class Session {
  public:
-  struct Opened { wire::Handshake handshake; };  ///< the first 48 bytes: peer_id is still zeros
-  struct Named { PeerId peer_id; };              ///< the handshake is complete
+  struct Opened {
+    wire::Handshake handshake;
+  };  ///< the first 48 bytes: peer_id is still zeros
+  struct Named {
+    PeerId peer_id;
+  };  ///< the handshake is complete
   struct KeepAlive {};
-  struct Payload {         ///< a fragment of a block; the last one ends at block.length
+  struct Payload {  ///< a fragment of a block; the last one ends at block.length
     wire::BlockRef block;
     std::uint32_t at = 0;      ///< from the start of the block
     std::uint32_t offset = 0;  ///< from the start of what was received

@@ -28,9 +28,9 @@ class AddressBook {
   /// The next to connect to now; it counts as connecting.
   std::optional<Endpoint> next(Instant now);
   void on_connected(const Endpoint& peer);
-  void on_failed(const Endpoint& peer, Instant now);   ///< could not be reached, or no handshake
+  void on_failed(const Endpoint& peer, Instant now);             ///< could not be reached, or no handshake
   void on_gone(const Endpoint& peer, bool useful, Instant now);  ///< `useful`: worth coming back to soon
-  void ban(const Endpoint& peer);                      ///< for good (also: it is ourselves)
+  void ban(const Endpoint& peer);                                ///< for good (also: it is ourselves)
   bool banned(const Endpoint& peer) const;
 
   std::size_t size() const { return known_.size(); }

@@ -91,7 +91,8 @@ std::vector<Download::Culprit> Download::on_right(PieceIndex piece, std::span<co
   for (std::uint32_t i : wrong_blocks) {
     if (i >= attempt->second.sender.size()) continue;
     const Sender& s = attempt->second.senders[attempt->second.sender[i]];
-    auto known = std::find_if(culprits.begin(), culprits.end(), [&](const Culprit& c) { return c.sender.conn == s.conn; });
+    auto known =
+        std::find_if(culprits.begin(), culprits.end(), [&](const Culprit& c) { return c.sender.conn == s.conn; });
     if (known == culprits.end()) known = culprits.insert(culprits.end(), Culprit{s, 0});
     ++known->blocks;
   }
@@ -120,7 +121,9 @@ std::uint32_t Download::piece_size(PieceIndex piece) const {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(piece_bytes_, bytes_total_ - start));
 }
 
-std::uint32_t Download::block_count(PieceIndex piece) const { return (piece_size(piece) + block_bytes - 1) / block_bytes; }
+std::uint32_t Download::block_count(PieceIndex piece) const {
+  return (piece_size(piece) + block_bytes - 1) / block_bytes;
+}
 
 BlockRef Download::block_ref(PieceIndex piece, std::uint32_t index) const {
   const std::uint32_t begin = index * block_bytes;

@@ -47,7 +47,10 @@ class Download {
 
   /// The digest of a complete piece was right. Gives the senders of the wrong blocks of the last failed attempt, once each,
   /// with how many they sent.
-  struct Culprit { Sender sender; std::uint32_t blocks = 0; };
+  struct Culprit {
+    Sender sender;
+    std::uint32_t blocks = 0;
+  };
   std::vector<Culprit> on_right(PieceIndex piece, std::span<const std::uint32_t> wrong_blocks);
   /// It was wrong: who took part. The piece is wanted again.
   std::vector<Sender> on_wrong(PieceIndex piece);
@@ -62,14 +65,14 @@ class Download {
   enum class Block : std::uint8_t { free, asked, here };
   struct Begun {
     std::vector<Block> blocks;
-    std::vector<std::uint8_t> asked_of;    ///< how many peers, per block
-    std::vector<std::uint16_t> sender;     ///< index into senders, per block that is here
+    std::vector<std::uint8_t> asked_of;  ///< how many peers, per block
+    std::vector<std::uint16_t> sender;   ///< index into senders, per block that is here
     std::vector<Sender> senders;
     std::vector<std::vector<ConnId>> extra;  ///< empty unless the endgame asked several: who, per block
-    std::vector<ConnId> first_asked;       ///< per block
+    std::vector<ConnId> first_asked;         ///< per block
     std::uint32_t free = 0, here = 0;
-    bool alone = false;                    ///< rule 3
-    std::optional<ConnId> owner;           ///< of a solo piece
+    bool alone = false;           ///< rule 3
+    std::optional<ConnId> owner;  ///< of a solo piece
   };
   struct Attempt {  ///< one that failed
     std::vector<std::uint16_t> sender;
@@ -84,9 +87,9 @@ class Download {
   std::uint64_t bytes_total_;
   std::uint32_t piece_bytes_;
   Picker& picker_;
-  std::map<std::uint32_t, Begun> begun_;      ///< by piece: ordered, so that runs are the same everywhere
-  std::map<std::uint32_t, Attempt> failed_;   ///< pieces that failed and are not right yet
-  std::size_t free_blocks_ = 0;               ///< in all begun pieces
+  std::map<std::uint32_t, Begun> begun_;     ///< by piece: ordered, so that runs are the same everywhere
+  std::map<std::uint32_t, Attempt> failed_;  ///< pieces that failed and are not right yet
+  std::size_t free_blocks_ = 0;              ///< in all begun pieces
 };
 
 }  // namespace swarm::core

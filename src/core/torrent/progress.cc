@@ -12,7 +12,10 @@ constexpr Duration first_save_interval = 200ms;
 
 Progress::Progress(std::uint64_t bytes_total, std::uint32_t piece_bytes, Bitfield verified,
                    const std::vector<PieceIndex>& unchecked)
-    : bytes_total_(bytes_total), piece_bytes_(piece_bytes), verified_(std::move(verified)), unchecked_(verified_.size()) {
+    : bytes_total_(bytes_total),
+      piece_bytes_(piece_bytes),
+      verified_(std::move(verified)),
+      unchecked_(verified_.size()) {
   for (std::size_t i = verified_.find(true); i < verified_.size(); i = verified_.find(true, i + 1))
     bytes_verified_ += size(PieceIndex{static_cast<std::uint32_t>(i)});
   for (PieceIndex p : unchecked) {

@@ -19,7 +19,8 @@ namespace swarm::core {
 
 class Progress {
  public:
-  Progress(std::uint64_t bytes_total, std::uint32_t piece_bytes, Bitfield verified, const std::vector<PieceIndex>& unchecked);
+  Progress(std::uint64_t bytes_total, std::uint32_t piece_bytes, Bitfield verified,
+           const std::vector<PieceIndex>& unchecked);
 
   const Bitfield& verified() const { return verified_; }
   bool unchecked(PieceIndex piece) const { return unchecked_[piece]; }

@@ -34,7 +34,8 @@ Torrent::Torrent(TorrentId id, AddTorrent add, Context& context, Instant now)
       seed_(add.seed),
       picker_(info_.pieces, context.random),
       progress_(info_.bytes_total, info_.piece_bytes,
-                add.resume.verified.size() == info_.pieces ? add.resume.verified : Bitfield(info_.pieces), add.resume.unchecked),
+                add.resume.verified.size() == info_.pieces ? add.resume.verified : Bitfield(info_.pieces),
+                add.resume.unchecked),
       download_(info_.bytes_total, info_.piece_bytes, picker_),
       choker_({}, context.random),
       addresses_(context.random),
@@ -82,7 +83,8 @@ void Torrent::greet(Peer& peer) {
 void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant) {
   if (handshake.info_hash != info_.info_hash) return context_.close(peer, PeerFault::unknown_torrent);
   if (stopping_ || phase_ == Phase::failed) return context_.close(peer, PeerFault::torrent_stopped);
-  if (!peer.outgoing && peers_.size() > context_.options.peers_max) return context_.close(peer, PeerFault::too_many_peers);
+  if (!peer.outgoing && peers_.size() > context_.options.peers_max)
+    return context_.close(peer, PeerFault::too_many_peers);
   peer.fast = handshake.fast;
   peer.extended = handshake.extended;
   greet(peer);  // some clients wait for ours before they send their peer id
@@ -143,57 +145,56 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message) {
     context_.close(peer, PeerFault::not_negotiated);
     return false;
   };
-  std::visit(
-      Overloaded{
-          [&](const wire::Choke&) {
-            peer.peer_choking = true;
-            if (!peer.fast) release_requests(peer);  // with the fast extension each one is rejected
-          },
-          [&](const wire::Unchoke&) {
-            peer.peer_choking = false;
-            peer.refill = true;
-          },
-          [&](const wire::Interested&) {
-            peer.peer_interested = true;
-            rechoke_ = true;
-          },
-          [&](const wire::NotInterested&) {
-            peer.peer_interested = false;
-            rechoke_ = true;
-          },
-          [&](const wire::Have& m) {
-            if (number(m.piece) >= info_.pieces) return context_.close(peer, PeerFault::bad_piece_index);
-            if (peer.has[m.piece]) return;
-            peer.has.set(m.piece);
-            picker_.on_have(m.piece);
-            if (progress_.missing(m.piece)) ++peer.wanted;
-            update_interest(peer);
-            if (peer.requests.size() == 0) peer.refill = true;
-          },
-          [&](const wire::BitfieldBits& m) {  // at any time: aria2 sends one in place of many HAVEs
-            auto has = Bitfield::from(m.bytes, info_.pieces);
-            if (!has) return context_.close(peer, PeerFault::bad_bitfield);
-            set_has(peer, std::move(*has));
-          },
-          [&](const wire::HaveAll&) {
-            if (negotiated()) set_has(peer, Bitfield(info_.pieces, true));
-          },
-          [&](const wire::HaveNone&) {
-            if (negotiated()) set_has(peer, Bitfield(info_.pieces));
-          },
-          [&](const wire::Request& m) { on_request(peer, m.block); },
-          [&](const wire::Cancel& m) {
-            if (peer.uploads.cancel(m.block) && peer.fast) say(peer, wire::Reject{m.block});
-          },
-          [&](const wire::Reject& m) {
-            if (negotiated() && peer.requests.drop(m.block)) download_.release(m.block, peer.conn);
-          },
-          [&](const wire::Suggest&) { (void)negotiated(); },
-          [&](const wire::AllowedFast&) { (void)negotiated(); },
-          [&](const wire::Port&) {},
-          [&](const wire::Extended& m) { on_extended(peer, m); },
-      },
-      message);
+  std::visit(Overloaded{
+                 [&](const wire::Choke&) {
+                   peer.peer_choking = true;
+                   if (!peer.fast) release_requests(peer);  // with the fast extension each one is rejected
+                 },
+                 [&](const wire::Unchoke&) {
+                   peer.peer_choking = false;
+                   peer.refill = true;
+                 },
+                 [&](const wire::Interested&) {
+                   peer.peer_interested = true;
+                   rechoke_ = true;
+                 },
+                 [&](const wire::NotInterested&) {
+                   peer.peer_interested = false;
+                   rechoke_ = true;
+                 },
+                 [&](const wire::Have& m) {
+                   if (number(m.piece) >= info_.pieces) return context_.close(peer, PeerFault::bad_piece_index);
+                   if (peer.has[m.piece]) return;
+                   peer.has.set(m.piece);
+                   picker_.on_have(m.piece);
+                   if (progress_.missing(m.piece)) ++peer.wanted;
+                   update_interest(peer);
+                   if (peer.requests.size() == 0) peer.refill = true;
+                 },
+                 [&](const wire::BitfieldBits& m) {  // at any time: aria2 sends one in place of many HAVEs
+                   auto has = Bitfield::from(m.bytes, info_.pieces);
+                   if (!has) return context_.close(peer, PeerFault::bad_bitfield);
+                   set_has(peer, std::move(*has));
+                 },
+                 [&](const wire::HaveAll&) {
+                   if (negotiated()) set_has(peer, Bitfield(info_.pieces, true));
+                 },
+                 [&](const wire::HaveNone&) {
+                   if (negotiated()) set_has(peer, Bitfield(info_.pieces));
+                 },
+                 [&](const wire::Request& m) { on_request(peer, m.block); },
+                 [&](const wire::Cancel& m) {
+                   if (peer.uploads.cancel(m.block) && peer.fast) say(peer, wire::Reject{m.block});
+                 },
+                 [&](const wire::Reject& m) {
+                   if (negotiated() && peer.requests.drop(m.block)) download_.release(m.block, peer.conn);
+                 },
+                 [&](const wire::Suggest&) { (void)negotiated(); },
+                 [&](const wire::AllowedFast&) { (void)negotiated(); },
+                 [&](const wire::Port&) {},
+                 [&](const wire::Extended& m) { on_extended(peer, m); },
+             },
+             message);
 }
 
 void Torrent::set_has(Peer& peer, Bitfield has) {
@@ -218,7 +219,8 @@ void Torrent::update_interest(Peer& peer) {
       say(peer, wire::NotInterested{});
     }
   }
-  if (peer.ready && progress_.whole() && peer.has.all() && phase_ == Phase::whole) context_.close(peer, PeerFault::both_seeds);
+  if (peer.ready && progress_.whole() && peer.has.all() && phase_ == Phase::whole)
+    context_.close(peer, PeerFault::both_seeds);
 }
 
 void Torrent::on_request(Peer& peer, const wire::BlockRef& block) {
@@ -257,7 +259,8 @@ void Torrent::on_payload(Peer& peer, const Session::Payload& fragment, const Rec
     if (last && !download_.needs(block) && peer.requests.drop(block)) peer.refill = true;
     return;
   }
-  context_.actions.stores.push_back({id_, peer.conn, block, fragment.at, {in.handle, fragment.offset, fragment.length}});
+  context_.actions.stores.push_back(
+      {id_, peer.conn, block, fragment.at, {in.handle, fragment.offset, fragment.length}});
   if (!last) return;
   peer.requests.received(block, peer.down.rate(now), now);
   peer.refill = true;
@@ -441,7 +444,8 @@ void Torrent::strike(const Sender& sender, std::uint32_t blocks) {
 }
 
 bool Torrent::banned(const Peer& peer) const {
-  return banned_ids_.contains(peer.id) || banned_addresses_.contains(peer.endpoint.address) || addresses_.banned(peer.endpoint);
+  return banned_ids_.contains(peer.id) || banned_addresses_.contains(peer.endpoint.address) ||
+         addresses_.banned(peer.endpoint);
 }
 
 void Torrent::check_whole(Instant now) {
@@ -528,7 +532,8 @@ void Torrent::on_announced(const std::string& url, const wire::AnnounceReply& re
   announcer_.on_reply(url, reply, now);
   if (!reply.warning.empty()) notice(TrackerNews{id_, url, true, reply.warning});
   if (!std::exchange(tracker_trouble_, {}).empty()) notice(TrackerNews{id_, url, true, {}});
-  if (reply.complete) seeders_known_ = *reply.complete - std::min<std::uint32_t>(*reply.complete, progress_.whole() ? 1 : 0);
+  if (reply.complete)
+    seeders_known_ = *reply.complete - std::min<std::uint32_t>(*reply.complete, progress_.whole() ? 1 : 0);
   for (const wire::AnnouncedPeer& p : reply.peers) add_peer(p.endpoint, false, now);
   connect_more(now);
 }
@@ -554,7 +559,8 @@ void Torrent::fill(Heartbeat::Entry& entry, Instant now) const {
   b.bytes_up = up_.total();
   b.rate_down = down_.rate(now);
   b.rate_up = up_.rate(now);
-  b.peers = static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), [](const Peer* p) { return p->ready; }));
+  b.peers =
+      static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), [](const Peer* p) { return p->ready; }));
   b.pieces = info_.pieces;
   b.complete = progress_.whole();
   if (entry.want_have && !b.complete) b.have = to_buffer(progress_.verified().bytes());
@@ -573,7 +579,8 @@ bool Torrent::moving(Instant now) const {
 void Torrent::connect_more(Instant now) {
   if (stopping_ || phase_ == Phase::failed || phase_ == Phase::finishing) return;
   const std::size_t sought = std::min<std::size_t>(peers_sought, context_.options.peers_max);
-  auto half_open = static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [](const Peer* p) { return !p->ready; }));
+  auto half_open =
+      static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [](const Peer* p) { return !p->ready; }));
   for (std::size_t have = peers_.size(); have < sought && half_open < half_open_max; ++have, ++half_open) {
     const auto peer = addresses_.next(now);
     if (!peer) return;
@@ -602,7 +609,8 @@ void Torrent::look_after(Peer& peer, Instant now) {
     return;
   }
   if (now - peer.last_received > idle_timeout) return context_.close(peer, PeerFault::idle_timeout);
-  if (peer.requests.waiting(now) > stall_timeout)  // its blocks are free for others; what still comes from it is welcome
+  if (peer.requests.waiting(now) >
+      stall_timeout)  // its blocks are free for others; what still comes from it is welcome
     for (const wire::BlockRef& b : peer.requests.all()) download_.release(b, peer.conn);
   if (now - peer.last_sent > keep_alive_interval) {
     wire::append_keep_alive(peer.send.small());

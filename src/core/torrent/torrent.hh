@@ -112,8 +112,8 @@ class Torrent {
   Announcer announcer_;
   std::vector<Heartbeat*> heartbeats_;
 
-  std::vector<Peer*> peers_;            ///< attached, in the order in which they came
-  std::set<PeerId> banned_ids_;         ///< with banned_addresses_: bounded by banned_max
+  std::vector<Peer*> peers_;     ///< attached, in the order in which they came
+  std::set<PeerId> banned_ids_;  ///< with banned_addresses_: bounded by banned_max
   std::set<IpAddress> banned_addresses_;
   std::map<Endpoint, std::uint32_t> strikes_;  ///< bounded like the address book
   bool rechoke_ = false;
@@ -121,8 +121,8 @@ class Torrent {
   Meter down_, up_;
   std::uint64_t bytes_down_before_, bytes_up_before_;
   std::uint64_t bytes_wasted_ = 0, hash_failures_ = 0;
-  std::uint32_t seeders_known_ = 0;     ///< at the tracker's last word, without us
-  std::string tracker_trouble_;         ///< the last one told, so that it is told once
+  std::uint32_t seeders_known_ = 0;  ///< at the tracker's last word, without us
+  std::string tracker_trouble_;      ///< the last one told, so that it is told once
 
   std::vector<wire::BlockRef> blocks_;      ///< reused by ask()
   std::vector<ConnId> others_;              ///< reused by on_payload()
