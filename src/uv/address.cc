@@ -48,7 +48,8 @@ Result<Interface> find_interface(const std::string& name_or_address) {
   if (const auto address = IpAddress::from(name_or_address)) return Interface{*address};
   std::vector<std::string> names;
   for (const auto& one : interface_addresses()) {
-    if (one.name == name_or_address || (name_or_address == "tailscale" && is_overlay(one))) return Interface{one.address};
+    if (one.name == name_or_address || (name_or_address == "tailscale" && is_overlay(one)))
+      return Interface{one.address};
     if (std::find(names.begin(), names.end(), one.name) == names.end()) names.push_back(one.name);
   }
   return fail(Exit::usage, "no_such_interface", fmt::format("no interface '{}' with an address", name_or_address),

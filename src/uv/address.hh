@@ -15,8 +15,8 @@ namespace swarm::uv {
 /// The address that sockets are bound to; nothing: any, IPv4 and IPv6 alike.
 using Interface = std::optional<IpAddress>;
 
-/// Empty: nothing. An address as it stands, or the first usable address (IPv4 before IPv6) of the interface with this name;
-/// Exit::usage "no_such_interface", naming those that there are.
+/// Empty: nothing. An address as it stands, or the first usable address (IPv4 before IPv6) of the interface with this
+/// name; Exit::usage "no_such_interface", naming those that there are.
 Result<Interface> find_interface(const std::string& name_or_address);
 
 /// Of this host, without loopback, link-local and those that are down.

@@ -11,7 +11,8 @@ namespace swarm::uv {
 
 class BlockAssembly {
  public:
-  /// True when this fragment ends the block: then parts() are all of it. One that does not fit behind the others is dropped.
+  /// True when this fragment ends the block: then parts() are all of it. One that does not fit behind the others is
+  /// dropped.
   bool add(const core::Store& store, disk::BlockPart part);
   std::vector<disk::BlockPart>& parts() { return parts_; }
   void clear();

@@ -53,9 +53,8 @@ core::TorrentInfo info_for_core(const wire::Metainfo& info, std::vector<std::vec
   out.is_private = info.is_private;
   out.trackers = trackers.empty() ? info.trackers : std::move(trackers);
   for (auto& tier : out.trackers) {
-    std::erase_if(tier, [](const std::string& url) {
-      return !url.starts_with("http://") && !url.starts_with("https://");
-    });
+    std::erase_if(tier,
+                  [](const std::string& url) { return !url.starts_with("http://") && !url.starts_with("https://"); });
   }
   std::erase_if(out.trackers, [](const auto& tier) { return tier.empty(); });
   return out;
@@ -63,8 +62,9 @@ core::TorrentInfo info_for_core(const wire::Metainfo& info, std::vector<std::vec
 
 }  // namespace
 
-// Every input goes the same way: the client is told, then turn() carries out all that came of it. Nothing else calls the client
-// while a turn is under way; what the turn itself brings about (connections that can send, notices) is dealt with in the turn.
+// Every input goes the same way: the client is told, then turn() carries out all that came of it. Nothing else calls
+// the client while a turn is under way; what the turn itself brings about (connections that can send, notices) is dealt
+// with in the turn.
 struct Driver::Parts {
   struct Torrent {
     std::unique_ptr<TorrentFiles> files;
@@ -81,22 +81,22 @@ struct Driver::Parts {
   std::unique_ptr<HttpClient> http;
   std::unique_ptr<TcpListener> listener;
   std::unique_ptr<Peers> peers;
-  std::vector<Torrent> torrents;      ///< by TorrentId
-  std::deque<TorrentId> busy;         ///< those with busy set
-  std::vector<TorrentId> full;        ///< whose PieceQueue is full and not yet half empty
-  std::size_t next_watched = 0;       ///< whose files are looked at next
-  std::size_t piece_jobs = 0;         ///< under way; at most twice the pool's threads
-  std::deque<ConnId> can_send;        ///< pull() is due; drained in every turn
-  std::deque<core::Notice> notices;   ///< drained in every turn
+  std::vector<Torrent> torrents;     ///< by TorrentId
+  std::deque<TorrentId> busy;        ///< those with busy set
+  std::vector<TorrentId> full;       ///< whose PieceQueue is full and not yet half empty
+  std::size_t next_watched = 0;      ///< whose files are looked at next
+  std::size_t piece_jobs = 0;        ///< under way; at most twice the pool's threads
+  std::deque<ConnId> can_send;       ///< pull() is due; drained in every turn
+  std::deque<core::Notice> notices;  ///< drained in every turn
   std::function<void(const core::Notice&)> on_notice;
   std::map<std::uint64_t, std::unique_ptr<Lookup>> lookups;  ///< at most lookups_max
   std::uint64_t next_lookup = 1;
   bool turning = false;
-  std::optional<Instant> wake;        ///< what the timer is set to
+  std::optional<Instant> wake;  ///< what the timer is set to
   std::function<void(bool)> on_stopped;
   bool stopping = false, stopped = false;
   Timer wake_timer, watch_timer, stop_timer;
-  Workers workers;                    ///< last, hence destroyed first: its jobs refer to what stands above
+  Workers workers;  ///< last, hence destroyed first: its jobs refer to what stands above
 
   Parts(Driver& driver, Loop& l, DriverOptions o)
       : self(driver),
@@ -128,7 +128,7 @@ struct Driver::Parts {
   void end(bool clean);
 };
 
-// ── the loop's events, to the core ──────────────────────────────────────────────────────────────────────────────────────────
+// ── the loop's events, to the core ───────────────────────────────────────────────────────────────────────────────────
 
 Peers::Events Driver::Parts::peer_events() {
   return {
@@ -180,7 +180,8 @@ void Driver::Parts::on_bytes(ConnId conn, std::size_t count) {
 
 /// A batch has its place in the stream already: when its bytes cannot be read the connection cannot go on.
 void Driver::Parts::fill(ConnId conn, std::unique_ptr<SendBatch> batch, core::Outgoing outgoing) {
-  const auto payload = std::find_if(outgoing.segments.begin(), outgoing.segments.end(), [](auto& s) { return s.payload; });
+  const auto payload =
+      std::find_if(outgoing.segments.begin(), outgoing.segments.end(), [](auto& s) { return s.payload; });
   const TorrentId id = payload->torrent;
   const auto& torrent = files(id);
   workers.run(
@@ -215,7 +216,7 @@ void Driver::Parts::watch_files() {
   if (!stopped) watch_timer.start(options.changed_every);
 }
 
-// ── a turn ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── a turn ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Driver::Parts::turn() {
   if (stopped || std::exchange(turning, true)) return;  // in a notice: the outer turn goes on with what it brought
@@ -272,7 +273,7 @@ void Driver::Parts::settle_reading() {
   }
 }
 
-// ── the core's actions ──────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── the core's actions ───────────────────────────────────────────────────────────────────────────────────────────────
 
 void Driver::connect(const core::Connect& connect) { parts_->peers->connect(connect.conn, connect.to); }
 void Driver::close(const core::Close& close) { parts_->peers->close(close.conn); }
@@ -324,7 +325,7 @@ void Driver::wake_at(std::optional<Instant> at) {
   at ? p.wake_timer.start(*at - p.now()) : p.wake_timer.stop();
 }
 
-// ── the person's commands ───────────────────────────────────────────────────────────────────────────────────────────────────
+// ── the person's commands ────────────────────────────────────────────────────────────────────────────────────────────
 
 Driver::Driver(Loop& loop, DriverOptions options) : parts_(std::make_unique<Parts>(*this, loop, std::move(options))) {}
 Driver::~Driver() = default;
@@ -405,7 +406,8 @@ TorrentId Driver::add_seed(AddSeed seed) {
   add.swarm_trackers = std::move(seed.swarm_trackers);
   add.peers = std::move(seed.peers);
   add.seed = true;
-  const auto id = parts_->add_files(std::move(add), std::move(seed.info), std::move(seed.storage), std::move(seed.stamps));
+  const auto id =
+      parts_->add_files(std::move(add), std::move(seed.info), std::move(seed.storage), std::move(seed.stamps));
   parts_->turn();
   return id;
 }
@@ -415,8 +417,8 @@ TorrentId Driver::Parts::add_files(core::AddTorrent add, std::shared_ptr<const w
                                    std::shared_ptr<disk::Storage> storage, std::vector<disk::FileStamp> stamps) {
   const TorrentId id = client->add(std::move(add), now());
   torrents.resize(number(id) + std::size_t{1});
-  torrents[number(id)].files = std::make_unique<TorrentFiles>(workers, std::move(info), std::move(storage),
-                                                              std::move(stamps), files_events(id));
+  torrents[number(id)].files =
+      std::make_unique<TorrentFiles>(workers, std::move(info), std::move(storage), std::move(stamps), files_events(id));
   return id;
 }
 
@@ -464,9 +466,11 @@ void Driver::Parts::end(bool clean) {
   if (on_stopped) std::exchange(on_stopped, {})(clean);
 }
 
-void Driver::set_notice(std::function<void(const core::Notice&)> on_notice) { parts_->on_notice = std::move(on_notice); }
+void Driver::set_notice(std::function<void(const core::Notice&)> on_notice) {
+  parts_->on_notice = std::move(on_notice);
+}
 
-// ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 core::TorrentStats Driver::stats(TorrentId torrent) const { return parts_->client->stats(torrent, parts_->now()); }
 const Bitfield& Driver::verified(TorrentId torrent) const { return parts_->client->verified(torrent); }

@@ -1,11 +1,13 @@
-// Driver: the core on a real network and real disks. It owns the client, the peers' sockets and the torrents' files, gives the
-// core every event and carries out every action (core/drive.hh). All on one loop; whatever blocks runs on workers.
+// Driver: the core on a real network and real disks. It owns the client, the peers' sockets and the torrents' files,
+// gives the core every event and carries out every action (core/drive.hh). All on one loop; whatever blocks runs on
+// workers.
 //
 // Bounds
-// - received bytes wait for the disk in at most 80 buffers of 256 KiB (20 MiB); when they are used up, or a torrent's PieceQueue
-//   is full, no peer's socket is read until half is free again;
+// - received bytes wait for the disk in at most 80 buffers of 256 KiB (20 MiB); when they are used up, or a torrent's
+//   PieceQueue is full, no peer's socket is read until half is free again;
 // - bytes to send: at most two batches a connection, 16 MiB in all;
-// - sockets: at most 50 connects under way, `sockets_max` in all; then the visitor who has been silent for longest makes room.
+// - sockets: at most 50 connects under way, `sockets_max` in all; then the visitor who has been silent for longest
+//   makes room.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +29,11 @@
 namespace swarm::uv {
 
 struct DriverOptions {
-  core::ClientOptions client;   ///< `port` is set by listen(); peer_id, node_id and addresses are too where they are empty
-  std::string interface;        ///< a name or an address; empty: any
+  core::ClientOptions
+      client;             ///< `port` is set by listen(); peer_id, node_id and addresses are too where they are empty
+  std::string interface;  ///< a name or an address; empty: any
   std::uint16_t port_first = 6881, port_last = 6889;  ///< tried in this order; 0: any
-  bool any_port = true;         ///< take any other when all of those are in use
+  bool any_port = true;                               ///< take any other when all of those are in use
   std::uint32_t sockets_max = 2'000;
   Duration changed_every = 5s;  ///< how often a seed's files are looked at
   Duration stop_within = 2800ms;
@@ -70,7 +73,8 @@ class Driver {
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
 
-  /// Once, before everything else: takes a port and makes the client. Exit::disk "port_in_use" (UX.md), Exit::usage for --interface.
+  /// Once, before everything else: takes a port and makes the client. Exit::disk "port_in_use" (UX.md), Exit::usage for
+  /// --interface.
   Result<std::uint16_t> listen();
 
   /// Looks what is on the disk (a worker does), then adds it; `done` with Exit::disk when there is not enough room.

@@ -1,5 +1,5 @@
-// Handle: a libuv handle that is owned. Dropping it closes it; its memory goes in the close callback, on a later turn of the
-// loop, so that a callback may drop the very handle that it was called for.
+// Handle: a libuv handle that is owned. Dropping it closes it; its memory goes in the close callback, on a later turn
+// of the loop, so that a callback may drop the very handle that it was called for.
 #pragma once
 
 #include <uv.h>

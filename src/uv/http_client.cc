@@ -27,7 +27,7 @@ constexpr int redirects_max = 5;
 /// "nas:6969", as a person would say it.
 std::string place(const wire::Url& url) {
   return printable(url.host.find(':') == std::string::npos ? fmt::format("{}:{}", url.host, url.port)
-                                                            : fmt::format("[{}]:{}", url.host, url.port));
+                                                           : fmt::format("[{}]:{}", url.host, url.port));
 }
 
 Error unreachable(std::string code, std::string message, std::string hint = {}) {
@@ -84,7 +84,7 @@ struct HttpClient::Parts {
     Instant deadline{};
     int redirects = 0;
     bool retried = false;
-    bool from_public = false;  ///< an earlier stop of its redirects had a public address
+    bool from_public = false;     ///< an earlier stop of its redirects had a public address
     std::optional<Error> failed;  ///< told when the timer comes
 
     std::unique_ptr<Lookup> lookup;
@@ -100,8 +100,8 @@ struct HttpClient::Parts {
 
   Loop& loop;
   Interface interface;
-  std::map<CallId, Call> calls;   ///< at most calls_max
-  std::map<LineId, Line> lines;   ///< one per call at most, and idle_max idle ones
+  std::map<CallId, Call> calls;  ///< at most calls_max
+  std::map<LineId, Line> lines;  ///< one per call at most, and idle_max idle ones
   std::uint64_t next_id = 1;
 
   Parts(Loop& l, Interface i) : loop(l), interface(std::move(i)) {}
@@ -131,8 +131,9 @@ struct HttpClient::Parts {
 
 void HttpClient::Parts::begin(CallId id, Call& call) {
   if (call.url.scheme != "http") {
-    return fail_later(call, unreachable("not_http", fmt::format("{} is not an http:// address, and this version speaks no other",
-                                                               printable(call.url.text()))));
+    return fail_later(
+        call, unreachable("not_http", fmt::format("{} is not an http:// address, and this version speaks no other",
+                                                  printable(call.url.text()))));
   }
   if (const auto line = idle_line(call.url.authority())) {
     call.reused = true;
@@ -236,11 +237,11 @@ void HttpClient::Parts::on_bytes(LineId line_id, ByteView bytes) {
   const auto fault = call.reader->on_received(bytes);
   if (auto reply = call.reader->next()) return on_reply(id, call, std::move(*reply));
   if (fault == wire::HttpFault::none) return;
-  finish(id, tl::unexpected(unreachable("bad_reply",
-                                        fault == wire::HttpFault::body_too_large
-                                            ? fmt::format("the reply of {} is longer than {}", place(call.url),
-                                                          size_text(call.ask.body_bytes_max))
-                                            : fmt::format("what {} sends is not HTTP", place(call.url)))));
+  finish(id,
+         tl::unexpected(unreachable("bad_reply", fault == wire::HttpFault::body_too_large
+                                                     ? fmt::format("the reply of {} is longer than {}", place(call.url),
+                                                                   size_text(call.ask.body_bytes_max))
+                                                     : fmt::format("what {} sends is not HTTP", place(call.url)))));
 }
 
 void HttpClient::Parts::on_end(LineId line_id, int error) {
@@ -345,7 +346,8 @@ HttpClient::CallId HttpClient::ask(HttpAsk ask, Done done) {
   call.timer = std::make_unique<Timer>(parts_->loop, [parts = parts_.get(), id] { parts->on_time(id); });
   auto url = wire::parse_url(call.ask.url);
   if (!url) {
-    parts_->fail_later(call, {Exit::usage, "bad_url", fmt::format("'{}' is not a URL", fit(printable(call.ask.url), 200)), ""});
+    parts_->fail_later(
+        call, {Exit::usage, "bad_url", fmt::format("'{}' is not a URL", fit(printable(call.ask.url), 200)), ""});
   } else if (full) {
     parts_->fail_later(call, unreachable("too_many_requests", "too many requests at once"));
   } else {

@@ -15,7 +15,8 @@ namespace swarm::uv {
 namespace {
 
 constexpr std::size_t queued_bytes_max = 256 * 1024;
-constexpr Duration discard_within = 2s;  ///< after an error: how long we take what still comes, so that the reply arrives
+constexpr Duration discard_within =
+    2s;  ///< after an error: how long we take what still comes, so that the reply arrives
 
 std::size_t body_bytes_max(const wire::HttpRequest& head, std::size_t ordinary) {
   const auto path = head.path();
@@ -35,9 +36,12 @@ wire::HttpResponse plain_response(int status, std::string_view text) {
 
 wire::HttpResponse response_to(wire::HttpFault fault) {
   switch (fault) {
-    case wire::HttpFault::header_too_large: return plain_response(431, "the request's head is too large\n");
-    case wire::HttpFault::body_too_large: return plain_response(413, "the request's body is too large\n");
-    default: return plain_response(400, "this is not an HTTP request\n");
+    case wire::HttpFault::header_too_large:
+      return plain_response(431, "the request's head is too large\n");
+    case wire::HttpFault::body_too_large:
+      return plain_response(413, "the request's body is too large\n");
+    default:
+      return plain_response(400, "this is not an HTTP request\n");
   }
 }
 
@@ -267,7 +271,8 @@ HttpServer::~HttpServer() = default;
 
 Result<Endpoint> HttpServer::listen(const Endpoint& at) {
   auto listener = std::make_unique<TcpListener>(
-      parts_->loop, [parts = parts_.get()](Descriptor socket, const Endpoint& from) { parts->accept(std::move(socket), from); });
+      parts_->loop,
+      [parts = parts_.get()](Descriptor socket, const Endpoint& from) { parts->accept(std::move(socket), from); });
   auto bound = listener->listen(at);
   if (bound) parts_->listeners.push_back(std::move(listener));
   return bound;

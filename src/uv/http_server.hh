@@ -1,12 +1,15 @@
-// HttpServer: HTTP/1.1 over TCP, one request at a time per connection, kept alive and pipelined; the reply may come later.
+// HttpServer: HTTP/1.1 over TCP, one request at a time per connection, kept alive and pipelined; the reply may come
+// later.
 //
 // Rules
-// 1. A request is whole within 10 s of its first byte (the first one: of the connect), plus a second for every 32 KiB of it
-//    that came; else 408. Rationale: slow senders hold nothing for long, and a large upload still gets the time that it needs.
+// 1. A request is whole within 10 s of its first byte (the first one: of the connect), plus a second for every 32 KiB
+//    of it that came; else 408. Rationale: slow senders hold nothing for long, and a large upload still gets the time
+//    that it needs.
 // 2. A connection without a request is closed after 30 s; so is one whose reply nobody takes.
-// 3. Bodies: 32 MiB for PUT /api/v1/files/*, 1 MiB for POST /api/v1/announce, 64 KiB otherwise; 413 and close beyond that.
-// 4. At most connections_max: then the longest idle one makes room, and when none is idle the new one is closed. At most 256 MiB
-//    of unfinished requests in all: then whoever sends more of one is told 503.
+// 3. Bodies: 32 MiB for PUT /api/v1/files/*, 1 MiB for POST /api/v1/announce, 64 KiB otherwise; 413 and close beyond
+//    that.
+// 4. At most connections_max: then the longest idle one makes room, and when none is idle the new one is closed. At
+//    most 256 MiB of unfinished requests in all: then whoever sends more of one is told 503.
 // 5. While a reply is awaited, or more than 256 KiB of replies wait to be taken, the connection is not read.
 // 6. A malformed request gets 400 (431 when its head is too large) and the connection ends.
 #pragma once
@@ -33,8 +36,8 @@ struct HttpServerLimits {
 
 class HttpServer;
 
-/// The right, and the duty, to answer one request. Dropped unanswered it answers 500. It must not outlive the server; the
-/// connection may be gone, then the answer is, too.
+/// The right, and the duty, to answer one request. Dropped unanswered it answers 500. It must not outlive the server;
+/// the connection may be gone, then the answer is, too.
 class HttpReply {
  public:
   HttpReply(HttpReply&& other) noexcept;
@@ -62,7 +65,8 @@ class HttpServer {
 
   /// May be called several times. Port 0: any. The unspecified IPv6 address takes IPv4, too. Gives what it is bound to.
   Result<Endpoint> listen(const Endpoint& at);
-  /// No new connections; idle ones are closed, the others after the reply they wait for; then `done` is called, on a later turn.
+  /// No new connections; idle ones are closed, the others after the reply they wait for; then `done` is called, on a
+  /// later turn.
   void stop(std::function<void()> done);
   std::size_t connections() const;
 

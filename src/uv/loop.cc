@@ -39,7 +39,8 @@ Result<std::unique_ptr<Loop>> Loop::create() {
 
 Loop::~Loop() {
   if (!made_) return;
-  uv_walk(&loop_, [](uv_handle_t* handle, void*) noexcept { SWARM_CHECK(uv_is_closing(handle)); }, nullptr);
+  uv_walk(
+      &loop_, [](uv_handle_t* handle, void*) noexcept { SWARM_CHECK(uv_is_closing(handle)); }, nullptr);
   uv_run(&loop_, UV_RUN_DEFAULT);  // close callbacks free the memory
   SWARM_CHECK(uv_loop_close(&loop_) == 0);
 }

@@ -12,8 +12,9 @@ namespace swarm::uv {
 
 class Loop {
  public:
-  /// Exit::other "no_loop" when the process has no descriptors left. Also prepares the process: SIGPIPE is ignored (signals.hh),
-  /// the soft limit of descriptors is raised towards the hard one, and libuv's pool gets its size (workers.hh). So make it first.
+  /// Exit::other "no_loop" when the process has no descriptors left. Also prepares the process: SIGPIPE is ignored
+  /// (signals.hh), the soft limit of descriptors is raised towards the hard one, and libuv's pool gets its size
+  /// (workers.hh). So make it first.
   static Result<std::unique_ptr<Loop>> create();
   ~Loop();
   Loop(const Loop&) = delete;

@@ -1,4 +1,5 @@
-// PeerSocket: one connected peer. Bytes are read to where the owner says and written from batches; nothing is copied here.
+// PeerSocket: one connected peer. Bytes are read to where the owner says and written from batches; nothing is copied
+// here.
 #pragma once
 
 #include <functional>
@@ -15,10 +16,10 @@ namespace swarm::uv {
 
 /// One table for all sockets; they may be dropped from inside each call.
 struct PeerSocketEvents {
-  std::function<ByteSpan()> room;                                ///< where to read to; empty: nowhere
-  std::function<void(ConnId, std::size_t)> on_bytes;             ///< so many came, to the start of room()
+  std::function<ByteSpan()> room;                     ///< where to read to; empty: nowhere
+  std::function<void(ConnId, std::size_t)> on_bytes;  ///< so many came, to the start of room()
   std::function<void(ConnId)> on_no_room;
-  std::function<void(ConnId)> on_end;                            ///< by the peer or by an error; nothing follows
+  std::function<void(ConnId)> on_end;  ///< by the peer or by an error; nothing follows
   std::function<void(ConnId, std::unique_ptr<SendBatch>)> on_written;
 };
 

@@ -14,8 +14,8 @@ constexpr std::size_t dialling_max = 50;
 constexpr Duration connect_within = 10s;
 constexpr Duration linger_within = 5s;
 constexpr Duration stalled_after = 10s;
-constexpr Duration quick = 25ms;   ///< a batch that left within it: the next one may be larger
-constexpr Duration slow = 250ms;   ///< one that took longer: the next one is smaller
+constexpr Duration quick = 25ms;  ///< a batch that left within it: the next one may be larger
+constexpr Duration slow = 250ms;  ///< one that took longer: the next one is smaller
 }  // namespace
 
 Peers::Peers(Loop& loop, Interface interface, std::size_t sockets_max, Events events)
@@ -54,7 +54,7 @@ BlockAssembly* Peers::assembly(ConnId conn) {
   return peer != nullptr ? &peer->block : nullptr;
 }
 
-// ── coming ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── coming ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Peers::connect(ConnId conn, const Endpoint& to) {
   dials_.push_back({conn, to});
@@ -67,10 +67,9 @@ void Peers::dial_next() {
     dials_.pop_front();
     ++dialling_;
     Peer& peer = peers_[number(dial.conn)];
-    peer.attempt = std::make_unique<TcpConnect>(loop_, dial.to, interface_,
-                                                [this, conn = dial.conn](int error, Descriptor socket) {
-                                                  on_attempt(conn, error, std::move(socket));
-                                                });
+    peer.attempt = std::make_unique<TcpConnect>(
+        loop_, dial.to, interface_,
+        [this, conn = dial.conn](int error, Descriptor socket) { on_attempt(conn, error, std::move(socket)); });
     peer.patience = std::make_unique<Timer>(loop_, [this, conn = dial.conn] { on_attempt(conn, UV_ETIMEDOUT, {}); });
     peer.patience->start(connect_within);
   }
@@ -113,7 +112,7 @@ bool Peers::make_room() {
   return oldest.has_value();
 }
 
-// ── going ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── going ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Peers::close(ConnId conn) {
   Peer* peer = find(conn);
@@ -168,7 +167,8 @@ void Peers::sweep() {
   std::vector<ConnId> over;
   bool closing = false;
   for (auto& [id, peer] : peers_) {
-    if (peer.writing > 0 && std::exchange(peer.queued, peer.socket->queued()) != peer.socket->queued()) peer.progress = now;
+    if (peer.writing > 0 && std::exchange(peer.queued, peer.socket->queued()) != peer.socket->queued())
+      peer.progress = now;
     const bool stuck = !waiting_.empty() && peer.writing > 0 && now - peer.progress > stalled_after;
     if (stuck || (peer.closing && now - peer.closing_since > linger_within)) over.push_back(ConnId{id});
     closing = closing || peer.closing;
@@ -181,7 +181,7 @@ void Peers::sweep() {
   events_.turn();
 }
 
-// ── receiving ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── receiving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Peers::read(bool wanted) {
   if (std::exchange(reading_, wanted) == wanted) return;
@@ -194,7 +194,7 @@ void Peers::detach_unfinished() {
   for (auto& [id, peer] : peers_) peer.block.detach();
 }
 
-// ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Peers::want_to_send(ConnId conn) {
   if (Peer* peer = find(conn)) peer->wants = true;

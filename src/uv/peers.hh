@@ -2,12 +2,12 @@
 //
 // Rules
 // 1. At most 50 connects are under way; the others wait in their order. One that takes more than 10 s has failed.
-// 2. At most sockets_max in all. When a visitor comes beyond that, the visitor who has been here for longest without having said
-//    a handshake's worth of bytes makes room; when all have, the new one goes.
-// 3. Sending: at most two batches a connection, one being filled by a worker and one being written. A batch grows with the
-//    speed of the connection (64 KiB at first, 16 to 256), so that a slow peer holds little memory.
-// 4. When half of the pool is used, a connection gets one batch of one block at a time; when all of it is, it waits, and whoever
-//    has taken nothing for 10 s is closed while others wait.
+// 2. At most sockets_max in all. When a visitor comes beyond that, the visitor who has been here for longest without
+//    having said a handshake's worth of bytes makes room; when all have, the new one goes.
+// 3. Sending: at most two batches a connection, one being filled by a worker and one being written. A batch grows with
+//    the speed of the connection (64 KiB at first, 16 to 256), so that a slow peer holds little memory.
+// 4. When half of the pool is used, a connection gets one batch of one block at a time; when all of it is, it waits,
+//    and whoever has taken nothing for 10 s is closed while others wait.
 // 5. A closed connection sends what was pulled for it, for at most 5 s.
 #pragma once
 
@@ -33,8 +33,8 @@ namespace swarm::uv {
 
 class Peers {
  public:
-  /// What happened, on the loop; never called from inside connect(), close(), read() or want_to_send(). turn() comes last in
-  /// each callback of the loop: now may be done what the others brought about.
+  /// What happened, on the loop; never called from inside connect(), close(), read() or want_to_send(). turn() comes
+  /// last in each callback of the loop: now may be done what the others brought about.
   struct Events {
     std::function<void(ConnId)> on_connected;
     std::function<void(ConnId)> on_connect_failed;
@@ -44,7 +44,7 @@ class Peers {
     std::function<void(ConnId, std::size_t)> on_bytes;  ///< so many came, to the start of room()
     std::function<void()> on_no_room;
     std::function<void(ConnId, std::size_t)> on_sent;
-    std::function<void(ConnId)> on_can_send;            ///< pull() may have something to do
+    std::function<void(ConnId)> on_can_send;  ///< pull() may have something to do
     std::function<void(ConnId, std::size_t bytes_max, core::Outgoing&)> next_outgoing;
     std::function<void(ConnId, std::unique_ptr<SendBatch>, core::Outgoing)> fill;  ///< then call filled()
     std::function<void()> turn;
@@ -60,12 +60,13 @@ class Peers {
   void close_all();
   void read(bool wanted);  ///< all of them
   void want_to_send(ConnId conn);
-  /// Takes one Outgoing from the core, if the connection has room for it, and sends it. True when there may be another one.
+  /// Takes one Outgoing from the core, if the connection has room for it, and sends it. True when there may be another
+  /// one.
   bool pull(ConnId conn);
   void filled(ConnId conn, std::unique_ptr<SendBatch> batch);
   void fill_failed(ConnId conn);  ///< the stream cannot go on: it ends, and on_closed is called
   BlockAssembly* assembly(ConnId conn);
-  void detach_unfinished();       ///< BlockAssembly::detach for all
+  void detach_unfinished();  ///< BlockAssembly::detach for all
   std::size_t size() const { return peers_.size(); }
 
  private:
@@ -76,14 +77,14 @@ class Peers {
     BlockAssembly block;
     std::uint64_t received = 0;  ///< bytes
     bool visitor = false;
-    bool closing = false;        ///< the core knows it no more: only what was pulled still leaves
+    bool closing = false;  ///< the core knows it no more: only what was pulled still leaves
     Instant closing_since{};
-    bool wants = false;          ///< the core has something to send
-    bool filling = false;        ///< a worker has its next batch
-    int writing = 0;             ///< batches that the socket has not sent
-    int size = 2;                ///< of its next batch
-    std::size_t queued = 0;      ///< bytes that waited in the socket at the last look
-    Instant progress{};          ///< when that last changed
+    bool wants = false;      ///< the core has something to send
+    bool filling = false;    ///< a worker has its next batch
+    int writing = 0;         ///< batches that the socket has not sent
+    int size = 2;            ///< of its next batch
+    std::size_t queued = 0;  ///< bytes that waited in the socket at the last look
+    Instant progress{};      ///< when that last changed
   };
   struct Dial {
     ConnId conn{};

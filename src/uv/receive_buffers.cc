@@ -42,7 +42,8 @@ bool ReceiveBuffers::next() {
   used_ = kept_ = 0;
   auto fresh = pool_->take();
   if (!fresh) return false;
-  current_ = {fresh.release(), [pool = pool_](std::uint8_t* bytes) { pool->give(std::unique_ptr<std::uint8_t[]>(bytes)); }};
+  current_ = {fresh.release(),
+              [pool = pool_](std::uint8_t* bytes) { pool->give(std::unique_ptr<std::uint8_t[]>(bytes)); }};
   return true;
 }
 

@@ -1,5 +1,5 @@
-// ReceiveBuffers: where the peers' bytes land, once. All connections fill the same buffer one after the other; blocks that wait for
-// the disk keep theirs alive, from any thread, and the last one gives it back.
+// ReceiveBuffers: where the peers' bytes land, once. All connections fill the same buffer one after the other; blocks
+// that wait for the disk keep theirs alive, from any thread, and the last one gives it back.
 #pragma once
 
 #include <cstddef>

@@ -52,8 +52,8 @@ Lookup::Lookup(Loop& loop, const std::string& host, Done done) : state_(new Stat
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;  // else each address comes once per kind of socket
-  // An address needs no name server, but takes the same way, so that there is only one. libuv refuses names that are too long
-  // for the DNS at once; then an empty one, which exists nowhere, takes the way.
+  // An address needs no name server, but takes the same way, so that there is only one. libuv refuses names that are
+  // too long for the DNS at once; then an empty one, which exists nowhere, takes the way.
   if (uv_getaddrinfo(loop.raw(), state_, on_answer, host.c_str(), nullptr, &hints) != 0) {
     SWARM_CHECK(uv_getaddrinfo(loop.raw(), state_, on_answer, ".invalid", nullptr, &hints) == 0);
   }

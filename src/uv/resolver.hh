@@ -9,7 +9,6 @@
 #include "base/error.hh"
 #include "uv/loop.hh"
 
-
 namespace swarm::uv {
 
 class Lookup {

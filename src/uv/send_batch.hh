@@ -1,5 +1,5 @@
-// SendBatch: what goes out on one connection in one write: messages and the payload between them, in one buffer. SendPool counts
-// the buffers of all connections.
+// SendBatch: what goes out on one connection in one write: messages and the payload between them, in one buffer.
+// SendPool counts the buffers of all connections.
 #pragma once
 
 #include <uv.h>
@@ -26,7 +26,8 @@ class SendBatch : public uv_write_t {
   SendBatch(const SendBatch&) = delete;
   SendBatch& operator=(const SendBatch&) = delete;
 
-  /// On a worker: copies the messages to their places and reads the payload between them, consecutive ranges with one call.
+  /// On a worker: copies the messages to their places and reads the payload between them, consecutive ranges with one
+  /// call.
   Result<void> fill(const core::Outgoing& outgoing, disk::Storage& storage, std::uint32_t piece_bytes);
   ByteSpan bytes() { return {memory_.get(), size_}; }
   ByteView unsent() const { return ByteView{memory_.get(), size_}.subspan(sent); }
@@ -58,7 +59,8 @@ class SendPool {
   std::size_t bytes_used() const;
 
  private:
-  std::shared_ptr<SendBatch::Shared> shared_;  ///< shared with the batches, since libuv may hold one longer than we live
+  std::shared_ptr<SendBatch::Shared>
+      shared_;  ///< shared with the batches, since libuv may hold one longer than we live
 };
 
 }  // namespace swarm::uv

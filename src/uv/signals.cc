@@ -6,8 +6,8 @@ namespace swarm::uv {
 
 Signals::Signals(Loop& loop, std::function<void(int)> on_signal) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
-    auto handle = make_handle<State, uv_signal_t>(
-        [&loop](uv_signal_t* signal) { return uv_signal_init(loop.raw(), signal); });
+    auto handle =
+        make_handle<State, uv_signal_t>([&loop](uv_signal_t* signal) { return uv_signal_init(loop.raw(), signal); });
     if (!handle) continue;  // no descriptors: the signal keeps its default, which ends the process
     handle->on_signal = on_signal;
     uv_signal_start(

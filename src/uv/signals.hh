@@ -21,7 +21,8 @@ class Signals {
   std::vector<Handle<State, uv_signal_t>> handles_;
 };
 
-/// Writing to a socket or pipe whose reader has gone is an error to handle, not a reason to die. For the life of the process.
+/// Writing to a socket or pipe whose reader has gone is an error to handle, not a reason to die. For the life of the
+/// process.
 void ignore_sigpipe();
 
 }  // namespace swarm::uv

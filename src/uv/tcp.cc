@@ -85,7 +85,7 @@ void TcpListener::watch() {
 }
 
 void TcpListener::accept_waiting() {
-  constexpr int accepts_max = 64;  // a turn, so that a flood of visitors leaves time for the others
+  constexpr int accepts_max = 64;    // a turn, so that a flood of visitors leaves time for the others
   State* const state = poll_.get();  // outlives us until the loop turns again
   for (int i = 0; i < accepts_max; ++i) {
     sockaddr_storage from{};
@@ -187,7 +187,8 @@ void TcpStream::write(Buffer bytes) {
 void TcpStream::end() {
   auto request = std::make_unique<uv_shutdown_t>();
   auto* stream = reinterpret_cast<uv_stream_t*>(static_cast<uv_tcp_t*>(state_.get()));
-  if (uv_shutdown(request.get(), stream, [](uv_shutdown_t* done, int) noexcept { delete done; }) == 0) request.release();
+  if (uv_shutdown(request.get(), stream, [](uv_shutdown_t* done, int) noexcept { delete done; }) == 0)
+    request.release();
 }
 
 std::size_t TcpStream::queued() const {

@@ -1,5 +1,5 @@
-// TCP: a listening socket that survives a lack of descriptors, and a stream for the control plane. (Peers' sockets, whose bytes
-// are never copied, have their own: peer_socket.hh.)
+// TCP: a listening socket that survives a lack of descriptors, and a stream for the control plane. (Peers' sockets,
+// whose bytes are never copied, have their own: peer_socket.hh.)
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,9 @@
 
 namespace swarm::uv {
 
-/// Its callback may destroy it. Accepts at most 64 connections a turn. Without descriptors it closes what waits (a spare one
-/// makes room for that); when not even that goes it looks again after 100 ms. So the loop never spins on what it cannot take.
+/// Its callback may destroy it. Accepts at most 64 connections a turn. Without descriptors it closes what waits (a
+/// spare one makes room for that); when not even that goes it looks again after 100 ms. So the loop never spins on what
+/// it cannot take.
 class TcpListener {
  public:
   using OnAccept = std::function<void(Descriptor socket, const Endpoint& from)>;
@@ -27,8 +28,8 @@ class TcpListener {
   TcpListener(const TcpListener&) = delete;
   TcpListener& operator=(const TcpListener&) = delete;
 
-  /// Port 0: any. The unspecified IPv6 address takes IPv4 too, and where there is no IPv6 it means 0.0.0.0. Gives what it is bound
-  /// to. Exit::disk: "port_in_use", "no_permission", "cannot_listen".
+  /// Port 0: any. The unspecified IPv6 address takes IPv4 too, and where there is no IPv6 it means 0.0.0.0. Gives what
+  /// it is bound to. Exit::disk: "port_in_use", "no_permission", "cannot_listen".
   Result<Endpoint> listen(const Endpoint& at);
   bool held_back() const { return back_off_.running(); }  ///< out of descriptors
 

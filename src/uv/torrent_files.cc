@@ -126,9 +126,10 @@ void TorrentFiles::begin_save(bool clean) {
     workers_.run([] { return Result<void>{}; }, saved);
     return;
   }
-  workers_.run([storage = storage_, c = checkpoint_of(*info_, events_.claims()),
-                clean = clean && events_.all_checked()]() mutable { return write_claims(*storage, std::move(c), clean); },
-               saved);
+  workers_.run(
+      [storage = storage_, c = checkpoint_of(*info_, events_.claims()),
+       clean = clean && events_.all_checked()]() mutable { return write_claims(*storage, std::move(c), clean); },
+      saved);
 }
 
 void TorrentFiles::begin_finish() {

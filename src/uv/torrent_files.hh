@@ -1,12 +1,13 @@
-// TorrentFiles: one torrent's side of the disk: its storage, its queue of pieces, its checkpoint, its final name. Lives on the
-// loop; whatever blocks runs on workers.
+// TorrentFiles: one torrent's side of the disk: its storage, its queue of pieces, its checkpoint, its final name. Lives
+// on the loop; whatever blocks runs on workers.
 //
 // Rules
-// 1. One chore (save or finish) at a time. A save that is asked for meanwhile comes after it; after a finish there is nothing
-//    left to save, so it counts as done: a checkpoint beside a finished file would only mislead the next start.
-// 2. A save takes the claims first, then syncs the data, then writes: what it claims was on the disk before (DESIGN.md §6).
-// 3. A clean save waits until every block that came is written and judged. Checks that wait are left to the next start, and then
-//    it is not called clean: what was not looked at must be looked at.
+// 1. One chore (save or finish) at a time. A save that is asked for meanwhile comes after it; after a finish there is
+//    nothing left to save, so it counts as done: a checkpoint beside a finished file would only mislead the next start.
+// 2. A save takes the claims first, then syncs the data, then writes: what it claims was on the disk before (DESIGN.md
+//    §6).
+// 3. A clean save waits until every block that came is written and judged. Checks that wait are left to the next start,
+//    and then it is not called clean: what was not looked at must be looked at.
 // 4. A seed's files are compared with their stamps from time to time and when reading fails; a change ends the sharing.
 #pragma once
 
@@ -28,11 +29,11 @@ namespace swarm::uv {
 
 class TorrentFiles {
  public:
-  /// What happened, on the loop, never called from inside a call of ours. turn() comes last in each callback of the loop: now may
-  /// be done what the others brought about.
+  /// What happened, on the loop, never called from inside a call of ours. turn() comes last in each callback of the
+  /// loop: now may be done what the others brought about.
   struct Events {
     std::function<core::Claims()> claims;
-    std::function<bool()> all_checked;  ///< nothing of the disk waits to be hashed
+    std::function<bool()> all_checked;                       ///< nothing of the disk waits to be hashed
     std::function<void(const disk::PieceResult&)> on_piece;  ///< right or wrong
     std::function<void(const Error&)> on_failed;
     std::function<void()> on_saved;
@@ -56,7 +57,8 @@ class TorrentFiles {
   void save(bool clean);
   void finish();
   bool look_for_changes();  ///< rule 4; true when there is something to look at, then on_looked follows
-  void on_read_failed(const Error& error);  ///< of a batch that was to be sent: on_failed is called, the caller does the turn
+  void on_read_failed(
+      const Error& error);  ///< of a batch that was to be sent: on_failed is called, the caller does the turn
 
  private:
   enum class Chore : std::uint8_t { none, save, finish };

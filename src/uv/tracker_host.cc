@@ -82,7 +82,7 @@ struct TrackerHost::Parts {
   std::vector<Error> left_out;
   std::function<void(const core::TrackerNotice&)> on_notice;
   HttpServer http;
-  std::deque<Waiting> waiting;            ///< waiting_bytes in all, at most waiting_bytes_max and one request more
+  std::deque<Waiting> waiting;  ///< waiting_bytes in all, at most waiting_bytes_max and one request more
   std::size_t waiting_bytes = 0;
   std::vector<core::TrackerSave> failed;  ///< to be tried again; at most one a name
   bool writing = false;
@@ -196,7 +196,8 @@ void TrackerHost::Parts::try_again() {
   // What waits is newer; a name that it changes must not be set back.
   std::erase_if(again.saves, [this](const core::TrackerSave& old) {
     return std::any_of(waiting.begin(), waiting.end(), [&](const Waiting& w) {
-      return std::any_of(w.saves.begin(), w.saves.end(), [&](const auto& save) { return name_of(save) == name_of(old); });
+      return std::any_of(w.saves.begin(), w.saves.end(),
+                         [&](const auto& save) { return name_of(save) == name_of(old); });
     });
   });
   for (const auto& save : again.saves) again.bytes += bytes_of(save);

@@ -1,11 +1,13 @@
 // TrackerHost: core::TrackerServer on real sockets, with its catalogue in a state folder.
 //
 // Rules
-// 1. What a request changes in the catalogue is durable before its reply is sent: temporary name, fsync, rename, fsync of the folder.
+// 1. What a request changes in the catalogue is durable before its reply is sent: temporary name, fsync, rename, fsync
+//    of the folder.
 // 2. Changes are written one after the other, in the order of the requests; at most 64 MiB of them wait, then 503.
-//    One that cannot be written is told (507 or 500) and tried again every 10 s, until a later change of the same name takes its
-//    place: what the catalogue shows and what a restart shows become the same as soon as the disk allows.
-// 3. A file of the state folder that is no torrent does not keep the tracker from starting: it is told and left where it is.
+//    One that cannot be written is told (507 or 500) and tried again every 10 s, until a later change of the same name
+//    takes its place: what the catalogue shows and what a restart shows become the same as soon as the disk allows.
+// 3. A file of the state folder that is no torrent does not keep the tracker from starting: it is told and left where
+//    it is.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +40,8 @@ class TrackerHost {
   TrackerHost& operator=(const TrackerHost&) = delete;
 
   /// Reads the state folder, then listens. Gives where: one endpoint per `listen`, with the real ports. Exit::disk
-  /// "port_in_use" or about the folder, Exit::usage for an address that is none, Exit::not_found for a host that is unknown.
+  /// "port_in_use" or about the folder, Exit::usage for an address that is none, Exit::not_found for a host that is
+  /// unknown.
   Result<std::vector<Endpoint>> start();
   /// Why files of the state folder were left out at start (rule 3).
   const std::vector<Error>& left_out() const;

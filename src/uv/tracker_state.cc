@@ -26,7 +26,8 @@ namespace {
 
 constexpr std::string_view suffix = ".torrent";
 constexpr std::string_view name_suffix = ".name";
-constexpr char digest_mark = '=';  ///< begins the files of a name that does not fit into a file's: its digest, and beside it the name
+constexpr char digest_mark =
+    '=';  ///< begins the files of a name that does not fit into a file's: its digest, and beside it the name
 constexpr std::size_t file_name_bytes_max = 255;
 constexpr std::size_t temporary_bytes = 16;  ///< what replace_file() may put behind a name for a while
 constexpr std::size_t torrent_bytes_max = 64u << 20;
@@ -54,7 +55,8 @@ std::optional<std::string> name_of(const std::string& folder, const std::string&
 
 Result<void> drop(const std::string& folder, const std::string& name) {
   const auto path = folder + "/" + state_file_name(name);
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return tl::unexpected(state_error("remove", path, std::strerror(errno)));
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+    return tl::unexpected(state_error("remove", path, std::strerror(errno)));
   if (state_file_name(name).starts_with(digest_mark)) ::unlink(name_path(folder, state_file_name(name)).c_str());
   const Descriptor parent(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!parent || ::fsync(parent.get()) != 0) return tl::unexpected(state_error("sync", folder, std::strerror(errno)));
@@ -74,14 +76,16 @@ Result<void> keep(const std::string& folder, const core::KeepFile& file) {
 std::string state_file_name(const std::string& name) {
   std::string out;
   for (const char c : name) {
-    const bool plain = static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '/' && c != '%' && ((c != '.' && c != digest_mark) || !out.empty());
+    const bool plain = static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '/' && c != '%' &&
+                       ((c != '.' && c != digest_mark) || !out.empty());
     if (plain || c == ' ') {
       out += c;
     } else {
       out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     }
   }
-  if (out.size() + suffix.size() + temporary_bytes > file_name_bytes_max) out = digest_mark + to_hex(sha1(as_bytes(name)));
+  if (out.size() + suffix.size() + temporary_bytes > file_name_bytes_max)
+    out = digest_mark + to_hex(sha1(as_bytes(name)));
   return out.append(suffix);
 }
 

@@ -19,15 +19,15 @@ namespace swarm::uv {
 class Workers {
  public:
   explicit Workers(Loop& loop) : loop_(loop) {}
-  /// Jobs that wait are dropped, those that run are waited for; no `done` is called any more, and all that jobs and their
-  /// callbacks own is destroyed here.
+  /// Jobs that wait are dropped, those that run are waited for; no `done` is called any more, and all that jobs and
+  /// their callbacks own is destroyed here.
   ~Workers();
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  /// Runs `job()` on a worker, then `done(result)` (or `done()`) on the loop. Jobs start in the order given and may run at the same
-  /// time. Both are moved in and need not be copyable; neither may throw. The queue is not bounded here: each caller keeps at
-  /// most a stated number of jobs under way.
+  /// Runs `job()` on a worker, then `done(result)` (or `done()`) on the loop. Jobs start in the order given and may run
+  /// at the same time. Both are moved in and need not be copyable; neither may throw. The queue is not bounded here:
+  /// each caller keeps at most a stated number of jobs under way.
   template <class Job, class Done>
   void run(Job job, Done done);
 

@@ -189,11 +189,21 @@ def twice(work):
     assert time.monotonic() - began < 1 * PATIENCE
 
 
+def manual(work):
+    """The manual page is clean, as far as this machine can tell."""
+    page = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'man', 'swarm.1')
+    for tool in (['mandoc', '-T', 'lint', '-W', 'error'], ['man', '--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-Z']):
+        if shutil.which(tool[0]):
+            r = subprocess.run([*tool, page], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, 'LC_ALL': 'C.UTF-8'})
+            complaints = r.stdout if tool[0] == 'mandoc' else r.stderr
+            assert r.returncode == 0 and not complaints, complaints.decode()
+
+
 work = tempfile.mkdtemp(prefix='swarm-cli-')
 try:
     with open(os.path.join(work, 'a.bin'), 'wb') as f:
         f.write(os.urandom(24 * MIB))
-    for test in (answers, streams, dry_run, person, twice):
+    for test in (answers, streams, manual, dry_run, person, twice):
         began = time.monotonic()
         test(work)
         print('%-8s passed in %.1f s' % (test.__name__, time.monotonic() - began), flush=True)

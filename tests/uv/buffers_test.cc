@@ -144,11 +144,11 @@ TEST_CASE("a batch is the messages and what the disk holds between them") {
     expected += as_text(ByteView(content.bytes).subspan(piece * 16 * 1024 + begin, length));
   };
   small(0, 6), payload(0, 0, 16 * 1024), small(6, 6), payload(1, 0, 16 * 1024);  // consecutive
-  payload(3, 5, 100), payload(3, 105, 100), payload(1, 7, 1);                     // and not
+  payload(3, 5, 100), payload(3, 105, 100), payload(1, 7, 1);                    // and not
   small(12, 4);
   SendPool pool;
   auto batch = pool.take(out.total);
-  CHECK(pool.bytes_used() == SendPool::batch_bytes(2));
+  CHECK(pool.bytes_used() == SendPool::batch_bytes(1));  // two blocks, and a little
   REQUIRE(batch->fill(out, *storage, content.info->piece_bytes));
   CHECK(as_text(batch->bytes()) == expected);
   batch->sent = 10;

@@ -46,7 +46,8 @@ TEST_CASE("a disk that is too small is told before the first byte") {
   Node seed(*loop), get(*loop);
   seed.driver.add_seed(content.seed());
   std::optional<Result<Added>> added;
-  get.driver.add(content.download(disk.path("got.bin"), seed.driver), [&](Result<Added> result) { added = std::move(result); });
+  get.driver.add(content.download(disk.path("got.bin"), seed.driver),
+                 [&](Result<Added> result) { added = std::move(result); });
   REQUIRE(run_until(*loop, [&] { return added.has_value(); }));
   REQUIRE_FALSE(*added);
   CHECK(added->error().exit == Exit::disk);

@@ -20,7 +20,8 @@ TEST_CASE("64 MiB from one driver to another, whole and under its name") {
   CHECK_FALSE(added.resumed);
   CHECK(get.driver.path(added.torrent) == target + ".part");
   const Instant begun = loop->now();
-  REQUIRE(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }, 60s));
+  REQUIRE(run_until(
+      *loop, [&] { return get.told<core::Finished>() != nullptr; }, 60s));
   MESSAGE("took " << seconds(loop->now() - begun) << " s");
   CHECK(get.driver.path(added.torrent) == target);
   CHECK(read_all(target) == content.bytes);
@@ -62,7 +63,8 @@ TEST_CASE("a download that was stopped goes on where it was, without hashing or 
   CHECK(added.resumed);
   CHECK(added.pieces_verified == before);
   CHECK(added.pieces_unchecked == 0);
-  REQUIRE(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }, 60s));
+  REQUIRE(run_until(
+      *loop, [&] { return get.told<core::Finished>() != nullptr; }, 60s));
   CHECK(read_all(target) == content.bytes);
   CHECK(get.driver.stats(added.torrent).bytes_down == content.bytes.size() - std::size_t{before} * 64 * 1024);
   CHECK_FALSE(std::filesystem::exists(disk::checkpoint_path(target)));
@@ -96,7 +98,8 @@ TEST_CASE("a download that was killed keeps what it had; a byte that changed mea
   const auto added = add(*loop, get.driver, content.download(target, seed.driver));
   CHECK(added.resumed);
   CHECK(added.pieces_verified + added.pieces_unchecked >= before);
-  REQUIRE(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }, 60s));
+  REQUIRE(run_until(
+      *loop, [&] { return get.told<core::Finished>() != nullptr; }, 60s));
   CHECK(read_all(target) == content.bytes);
   CHECK(get.driver.stats(added.torrent).bytes_down < content.bytes.size() - (before - 2) * 64 * 1024);
 }
@@ -120,7 +123,8 @@ TEST_CASE("several drivers share, each with each") {
   REQUIRE(run_until(
       *loop,
       [&] {
-        return std::all_of(nodes.begin(), nodes.end(), [](auto& n) { return n->template told<core::Finished>() != nullptr; });
+        return std::all_of(nodes.begin(), nodes.end(),
+                           [](auto& n) { return n->template told<core::Finished>() != nullptr; });
       },
       60s));
   for (int i = 0; i < 4; ++i) CHECK(read_all(folder.path("got" + std::to_string(i))) == content.bytes);
@@ -247,7 +251,8 @@ TEST_CASE("a driver may go away at any moment") {
     Node seed(*loop);
     seed.driver.add_seed(content.seed());
     Node get(*loop);
-    get.driver.add(content.download(folder.path("got" + std::to_string(turns)), seed.driver), [](const Result<Added>&) {});
+    get.driver.add(content.download(folder.path("got" + std::to_string(turns)), seed.driver),
+                   [](const Result<Added>&) {});
     for (int i = 0; i < turns; ++i) loop->run_once();
   }
   CHECK(true);
@@ -267,9 +272,8 @@ TEST_CASE("strangers who say nothing, or nonsense, cost nothing that lasts") {
   RawClient rude(*loop, at);
   rude.say("GET / HTTP/1.1\r\nHost: seed\r\n\r\n");
   CHECK(rude.wait_for_end());
-  CHECK(run_until(*loop, [&] {
-    return std::count_if(silent.begin(), silent.end(), [](auto& c) { return c->ended; }) >= 30;
-  }));
+  CHECK(run_until(*loop,
+                  [&] { return std::count_if(silent.begin(), silent.end(), [](auto& c) { return c->ended; }) >= 30; }));
   Node get(*loop);
   const auto added = add(*loop, get.driver, content.download(folder.path("got.bin"), seed.driver));
   CHECK(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }));

@@ -68,16 +68,15 @@ struct Script {
   Script(Loop& loop, const std::string& say, bool end)
       : listener(loop, [this, &loop, say, end](Descriptor socket, const Endpoint&) {
           const auto i = streams.size();
-          streams.push_back(std::make_unique<TcpStream>(
-              loop, std::move(socket),
-              TcpStream::Events{.on_bytes =
-                                    [this, i, say, end](ByteView) {
-                                      ++requests;
-                                      streams[i]->write(to_buffer(say));
-                                      if (end) streams[i]->end();
-                                    },
-                                .on_end = [](int) {},
-                                .on_drained = [] {}}));
+          streams.push_back(std::make_unique<TcpStream>(loop, std::move(socket),
+                                                        TcpStream::Events{.on_bytes =
+                                                                              [this, i, say, end](ByteView) {
+                                                                                ++requests;
+                                                                                streams[i]->write(to_buffer(say));
+                                                                                if (end) streams[i]->end();
+                                                                              },
+                                                                          .on_end = [](int) {},
+                                                                          .on_drained = [] {}}));
           streams.back()->read(true);
         }) {
     at = *listener.listen(loopback_any_port);
@@ -94,7 +93,9 @@ Reply ask(Loop& loop, HttpClient& client, HttpAsk what) {
   REQUIRE(run_until(loop, [&] { return reply.has_value(); }));
   return std::move(*reply);
 }
-Reply get(Loop& loop, HttpClient& client, const std::string& url) { return ask(loop, client, {.url = url, .request = {}}); }
+Reply get(Loop& loop, HttpClient& client, const std::string& url) {
+  return ask(loop, client, {.url = url, .request = {}});
+}
 
 std::string body(const Reply& reply) { return reply ? std::string(as_text(reply->body)) : reply.error().message; }
 
@@ -165,7 +166,8 @@ TEST_CASE("a large reply arrives whole, at the pace of its reader") {
   const auto loop = make_loop();
   Server server(*loop);
   HttpClient client(*loop);
-  const auto reply = ask(*loop, client, {.url = server.url("/large"), .request = {}, .body_bytes_max = torrent_bytes_max});
+  const auto reply =
+      ask(*loop, client, {.url = server.url("/large"), .request = {}, .body_bytes_max = torrent_bytes_max});
   REQUIRE(reply);
   CHECK(reply->body.size() == 8u << 20);
   const auto capped = get(*loop, client, server.url("/large"));
@@ -207,7 +209,8 @@ TEST_CASE("what a person reads when a tracker is out of reach") {
   CHECK(error.exit == Exit::unreachable);
   CHECK(error.message == "nothing listens on " + nobody.text() + " (connection refused)");
   CHECK(error.hint == "Is 'swarm tracker' running there?");
-  error = get(*loop, client, "http://localhost:" + std::to_string(nobody.port)).error();  // each of its addresses is tried
+  error =
+      get(*loop, client, "http://localhost:" + std::to_string(nobody.port)).error();  // each of its addresses is tried
   CHECK(error.message == "nothing listens on localhost:" + std::to_string(nobody.port) + " (connection refused)");
   error = get(*loop, client, "http://no-such-host.invalid/").error();
   CHECK(error.message.starts_with("cannot find host no-such-host.invalid"));
@@ -228,7 +231,9 @@ TEST_CASE("servers that do not behave") {
   CHECK(body(from("HTTP/1.0 200 OK\r\n\r\nuntil the end", true)) == "until the end");
   CHECK(body(from("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", false)) == "ok");
   CHECK(from("", true).error().message.ends_with("hung up without a reply"));
-  CHECK(from("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", true).error().message.ends_with("in the middle of its reply"));
+  CHECK(from("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", true)
+            .error()
+            .message.ends_with("in the middle of its reply"));
   CHECK(from("220 mail.example ESMTP\r\n", false).error().message.ends_with("is not HTTP"));
   CHECK(from("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", false).error().code == "bad_reply");
   CHECK(from("HTTP/1.1 200 OK\r\n" + std::string(100'000, 'a'), false).error().code == "bad_reply");
@@ -242,7 +247,8 @@ TEST_CASE("an endless reply is cut off at the limit") {
   const auto loop = make_loop();
   HttpClient client(*loop);
   const Script script(*loop, "HTTP/1.1 200 OK\r\n\r\n" + std::string(3u << 20, 'x'), false);
-  CHECK(ask(*loop, client, {.url = script.url(), .request = {}}).error().message.find("longer than") != std::string::npos);
+  CHECK(ask(*loop, client, {.url = script.url(), .request = {}}).error().message.find("longer than") !=
+        std::string::npos);
 }
 
 TEST_CASE("a kept connection that turns out to be dead is replaced, once") {
@@ -278,13 +284,15 @@ TEST_CASE("a client that goes away takes its requests with it") {
   CHECK(run_until(*loop, [&] { return over; }));
 }
 
-// ── the server against raw bytes ────────────────────────────────────────────────────────────────────────────────────────────
+// ── the server against raw bytes ─────────────────────────────────────────────────────────────────────────────────────
 
 TEST_CASE("pipelined requests are answered in their order, also those that come later") {
   const auto loop = make_loop();
   Server server(*loop);
   RawClient raw(*loop, server.at);
-  raw.say("GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /later HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HTTP/1.1\r\nHost: x\r\n\r\nGET /4 HT");
+  raw.say(
+      "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /later HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HTTP/1.1\r\nHost: x\r\n\r\nGET "
+      "/4 HT");
   REQUIRE(run_until(*loop, [&] { return server.held.size() == 1; }));
   CHECK(server.asked.size() == 2);
   server.held[0].send(text_response("at last"));
@@ -315,7 +323,8 @@ TEST_CASE("whoever does not take the replies is not read any more") {
   REQUIRE(run_until(*loop, [&] { return over; }));
   CHECK(server.asked.size() == 1);  // 8 MiB wait; the other requests do, too
   greedy->read(true);
-  CHECK(run_until(*loop, [&] { return server.asked.size() == 100; }, 60s));
+  CHECK(run_until(
+      *loop, [&] { return server.asked.size() == 100; }, 60s));
 }
 
 TEST_CASE("HTTP/1.0 ends after the reply, unless it asks to be kept") {
@@ -360,7 +369,9 @@ TEST_CASE("malformed and oversized requests are told so and end the connection")
     return raw.heard.substr(0, 12);
   };
   CHECK(answer("nonsense\r\n\r\n") == "HTTP/1.1 400");
-  CHECK(answer(std::string("\x13" "BitTorrent protocol") + std::string(48, '\0')) == "HTTP/1.1 400");
+  CHECK(answer(std::string("\x13"
+                           "BitTorrent protocol") +
+               std::string(48, '\0')) == "HTTP/1.1 400");
   CHECK(answer("GET /" + std::string(100'000, 'a') + " HTTP/1.1\r\n\r\n") == "HTTP/1.1 431");
   std::string flood = "GET / HTTP/1.1\r\n";
   for (int i = 0; i < 10'000; ++i) flood += "A: b\r\n";
@@ -369,7 +380,8 @@ TEST_CASE("malformed and oversized requests are told so and end the connection")
   CHECK(answer("POST /api/v1/announce HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n") == "HTTP/1.1 413");
   CHECK(answer("PUT /api/v1/files/x HTTP/1.1\r\nHost: x\r\nContent-Length: 33554433\r\n\r\n") == "HTTP/1.1 413");
   CHECK(answer("PUT /elsewhere HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n") == "HTTP/1.1 413");
-  CHECK(answer("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n") == "HTTP/1.1 400");
+  CHECK(answer("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n") ==
+        "HTTP/1.1 400");
   CHECK(server.asked.empty());
 }
 
@@ -462,10 +474,12 @@ TEST_CASE("unfinished requests are bounded in all") {
   std::vector<std::unique_ptr<RawClient>> clients;
   for (int i = 0; i < 20; ++i) {
     clients.push_back(std::make_unique<RawClient>(*loop, server.at));
-    clients.back()->say("PUT /api/v1/files/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + std::string(200'000, 'x'));
+    clients.back()->say("PUT /api/v1/files/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" +
+                        std::string(200'000, 'x'));
   }
   CHECK(run_until(*loop, [&] {
-    return std::count_if(clients.begin(), clients.end(), [](auto& c) { return c->heard.starts_with("HTTP/1.1 503"); }) >= 14;
+    return std::count_if(clients.begin(), clients.end(),
+                         [](auto& c) { return c->heard.starts_with("HTTP/1.1 503"); }) >= 14;
   }));
 }
 

@@ -23,7 +23,8 @@ TEST_CASE("the loop's time goes forward") {
 
 TEST_CASE("a timer is never early, and may be started again from its own call") {
   const auto loop = make_loop();
-  for (const Duration after : {Duration(0), Duration(1ns), Duration(300us), Duration(1ms), Duration(2500us), Duration(7ms)}) {
+  for (const Duration after :
+       {Duration(0), Duration(1ns), Duration(300us), Duration(1ms), Duration(2500us), Duration(7ms)}) {
     bool rang = false;
     Timer timer(*loop, [&] { rang = true; });
     const Instant begun = loop->now();
@@ -60,7 +61,12 @@ TEST_CASE("a job runs on another thread and its result comes back on the loop") 
   std::thread::id worker;
   std::optional<int> result;
   bool nothing_done = false;
-  workers.run([&worker] { worker = std::this_thread::get_id(); return 42; }, [&](int made) { result = made; });
+  workers.run(
+      [&worker] {
+        worker = std::this_thread::get_id();
+        return 42;
+      },
+      [&](int made) { result = made; });
   workers.run([] {}, [&] { nothing_done = true; });
   CHECK(workers.under_way() == 2);
   REQUIRE(run_until(*loop, [&] { return workers.under_way() == 0; }));
@@ -174,7 +180,9 @@ TEST_CASE("names are looked up; what is no name says so") {
   CHECK_FALSE(*found);
 
   bool called = false;
-  { const Lookup forgotten(*loop, "localhost", [&](const auto&) { called = true; }); }
+  {
+    const Lookup forgotten(*loop, "localhost", [&](const auto&) { called = true; });
+  }
   while (loop->run_once()) {
   }
   CHECK_FALSE(called);
@@ -189,8 +197,8 @@ TEST_CASE("addresses keep their meaning on the way to a socket and back") {
     address = to_sockaddr(endpoint, AF_INET6, &length);
     CHECK(from_sockaddr(reinterpret_cast<sockaddr*>(&address)) == endpoint);
   }
-  for (const auto* text : {"10.1.2.3", "192.168.1.1", "172.16.0.1", "172.31.255.255", "100.64.0.1", "127.0.0.1", "169.254.1.1", "::1",
-                           "fd7a:115c:a1e0::1", "fe80::1", "0.0.0.0"}) {
+  for (const auto* text : {"10.1.2.3", "192.168.1.1", "172.16.0.1", "172.31.255.255", "100.64.0.1", "127.0.0.1",
+                           "169.254.1.1", "::1", "fd7a:115c:a1e0::1", "fe80::1", "0.0.0.0"}) {
     CAPTURE(text);
     CHECK(is_private(*IpAddress::from(text)));
   }

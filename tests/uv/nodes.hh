@@ -24,9 +24,11 @@ struct Content {
   Buffer bytes;
   std::shared_ptr<const wire::Metainfo> info;
 
-  Content(const std::string& folder, std::size_t size, std::uint32_t piece_bytes) : path(folder + "/content.bin"), bytes(size) {
+  Content(const std::string& folder, std::size_t size, std::uint32_t piece_bytes)
+      : path(folder + "/content.bin"), bytes(size) {
     Random(size).fill(bytes);
-    std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(size));
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(size));
     wire::NewInfo fresh;
     fresh.name = "content.bin";
     fresh.piece_bytes = piece_bytes;

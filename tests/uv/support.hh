@@ -52,7 +52,8 @@ class RawClient {
     return run_until(loop_, [&] { return heard.find(text) != std::string::npos; });
   }
   bool wait_for_end(Duration limit = 20s) {
-    return run_until(loop_, [this] { return ended; }, limit);
+    return run_until(
+        loop_, [this] { return ended; }, limit);
   }
 
   std::string heard;
@@ -82,7 +83,9 @@ class TempFolder {
   }
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;
-  std::string path(const std::string& below = {}) const { return below.empty() ? path_.string() : (path_ / below).string(); }
+  std::string path(const std::string& below = {}) const {
+    return below.empty() ? path_.string() : (path_ / below).string();
+  }
 
  private:
   std::filesystem::path path_;

@@ -108,10 +108,9 @@ TEST_CASE("a stream tells when all has left and when the other side ends") {
   bool drained = false;
   std::unique_ptr<TcpStream> client;
   const TcpConnect connect(*loop, *bound, {}, [&](int, Descriptor socket) {
-    client = std::make_unique<TcpStream>(*loop, std::move(socket),
-                                         TcpStream::Events{.on_bytes = [](ByteView) {},
-                                                           .on_end = [](int) {},
-                                                           .on_drained = [&] { drained = true; }});
+    client = std::make_unique<TcpStream>(
+        *loop, std::move(socket),
+        TcpStream::Events{.on_bytes = [](ByteView) {}, .on_end = [](int) {}, .on_drained = [&] { drained = true; }});
   });
   REQUIRE(run_until(*loop, [&] { return client && server; }));
   constexpr std::size_t large = 32u << 20;  // more than any socket takes
@@ -142,7 +141,10 @@ TEST_CASE("a listener without descriptors refuses visitors without spinning, and
     bool over = false;
     Timer end(*loop, [&] { over = true; });
     end.start(350ms);
-    for (; !over; ++turns) loop->run_once();
+    while (!over) {
+      loop->run_once();
+      ++turns;
+    }
     CHECK(taken.size() == 5);
     CHECK(turns < 50);
     char byte = 0;

@@ -84,7 +84,8 @@ TEST_CASE("the catalogue is on the disk when the reply comes, and is there after
     CHECK(tracker.status("DELETE", "/api/v1/files/a.iso") / 100 == 2);
     CHECK_FALSE(std::filesystem::exists(state + "/a.iso.torrent"));
   }  // as a kill would
-  CHECK((std::filesystem::status(state).permissions() & std::filesystem::perms::all) == std::filesystem::perms::owner_all);
+  CHECK((std::filesystem::status(state).permissions() & std::filesystem::perms::all) ==
+        std::filesystem::perms::owner_all);
   {
     Tracker tracker(*loop, options(state));
     CHECK(tracker.files() == std::vector<std::string>{"b.iso"});
