@@ -71,7 +71,7 @@ class GetCommand {
   void leave_if_done();
   void on_notice(const core::Notice& notice);
   void on_second();
-  void on_signal(int number);
+  void on_stopped(int number);
   Snapshot look() const;
   Transfer view(const Item& item) const;
   std::string label(const Item& item) const;
@@ -94,7 +94,8 @@ int GetCommand::run() {
   return session_.run({.look = [this] { return look(); },
                        .on_notice = [this](const core::Notice& n) { on_notice(n); },
                        .on_second = [this] { on_second(); },
-                       .on_signal = [this](int number) { on_signal(number); }});
+                       .on_signal = [this](int) { preparer_.cancel(); },
+                       .on_stopped = [this](int number) { on_stopped(number); }});
 }
 
 void GetCommand::on_trackers(Result<std::vector<FoundTracker>> found) {
@@ -304,8 +305,7 @@ void GetCommand::on_second() {
   leave_if_done();
 }
 
-void GetCommand::on_signal(int number) {
-  preparer_.cancel();
+void GetCommand::on_stopped(int number) {
   for (const auto& item : items_) {
     if (!item.moving) continue;
     const auto s = session_.driver().stats(item.id);

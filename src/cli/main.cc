@@ -1,5 +1,6 @@
 // swarm: what was typed goes to its subcommand, what comes back is the exit code. Nothing escapes from here: CLI11's exceptions
 // end in options.cc, all others below.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 #include <csignal>
@@ -36,6 +37,13 @@ int dispatch(const Options& options, const Environment& environment, Voice& voic
       break;
   }
   return static_cast<int>(Exit::usage);
+}
+
+/// A stream that the parent closed must not become a socket of ours: its number is taken by something that only fails.
+void keep_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) < 0) (void)::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
 }
 
 int run(const std::vector<std::string>& arguments) {

@@ -82,6 +82,7 @@ int Session::run(Hooks hooks) {
   second_.every(1s);
   loop_.run();  // until end() has stopped the driver
   voice_.flush_all_pieces();
+  if (signal_ != 0 && hooks_.on_stopped) hooks_.on_stopped(signal_);
   return code_;
 }
 

@@ -27,8 +27,9 @@ class Session {
   struct Hooks {
     std::function<Snapshot()> look;  ///< what is shown, now
     std::function<void(const core::Notice&)> on_notice;
-    std::function<void()> on_second;     ///< once a second
-    std::function<void(int)> on_signal;  ///< the first one, before everything stops
+    std::function<void()> on_second;           ///< once a second
+    std::function<void(int)> on_signal;        ///< the first one, before everything stops
+    std::function<void(int)> on_stopped = {};  ///< after it: everything has stopped cleanly
   };
 
   /// Takes the port too: a session that exists can be reached.
