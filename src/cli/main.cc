@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
-#include <csignal>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -14,9 +14,7 @@
 #include "cli/commands.hh"
 #include "cli/options.hh"
 #include "cli/places.hh"
-#include "cli/report.hh"
 #include "cli/voice.hh"
-#include "uv/signals.hh"
 
 namespace {
 
@@ -47,6 +45,7 @@ void keep_standard_streams() {
 }
 
 int run(const std::vector<std::string>& arguments) {
+  keep_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that left shows as EPIPE, where it is dealt with
   const auto environment = real_environment();
   auto parsed = parse(arguments, environment);
