@@ -80,6 +80,8 @@ struct HttpServer::Parts {
   std::size_t unfinished = 0;  ///< bytes of requests that are coming in
   bool stopping = false;
   std::function<void()> on_stopped;
+  Duration sweep_period{};
+  Instant last_sweep{};
   Timer sweep;
   Timer stopped;
 
@@ -88,6 +90,7 @@ struct HttpServer::Parts {
         loop(l),
         handler(std::move(h)),
         limits(lim),
+        sweep_period(std::min<Duration>(1s, std::min(lim.request_within, lim.idle_within) / 4)),
         sweep(l, [this] { look_at_all(); }),
         stopped(l, [this] { std::exchange(on_stopped, {})(); }) {}
 
@@ -124,7 +127,9 @@ void HttpServer::Parts::accept(Descriptor socket, const Endpoint& from) {
   c.reader.body_limit(body_bytes_max);
   c.until = loop.now() + limits.request_within;
   c.stream->read(true);
-  if (!sweep.running()) sweep.every(std::min<Duration>(1s, std::min(limits.request_within, limits.idle_within) / 4));
+  if (sweep.running()) return;
+  last_sweep = loop.now();
+  sweep.every(sweep_period);
 }
 
 /// Rule 4: the one that has waited longest for a request goes.
@@ -224,6 +229,8 @@ void HttpServer::Parts::expect_more(Connection& c) {
 
 void HttpServer::Parts::look_at_all() {
   const Instant now = loop.now();
+  // When we did not run ourselves (a suspended machine, no processor to be had), what they sent may wait to be read.
+  if (now - std::exchange(last_sweep, now) > 2 * sweep_period) return;
   std::vector<Id> late;
   for (const auto& [id, c] : connections) {
     if (now >= c.until) late.push_back(id);

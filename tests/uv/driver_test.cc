@@ -20,8 +20,7 @@ TEST_CASE("64 MiB from one driver to another, whole and under its name") {
   CHECK_FALSE(added.resumed);
   CHECK(get.driver.path(added.torrent) == target + ".part");
   const Instant begun = loop->now();
-  REQUIRE(run_until(
-      *loop, [&] { return get.told<core::Finished>() != nullptr; }, 60s));
+  REQUIRE(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }));
   MESSAGE("took " << seconds(loop->now() - begun) << " s");
   CHECK(get.driver.path(added.torrent) == target);
   CHECK(read_all(target) == content.bytes);
@@ -63,8 +62,7 @@ TEST_CASE("a download that was stopped goes on where it was, without hashing or 
   CHECK(added.resumed);
   CHECK(added.pieces_verified == before);
   CHECK(added.pieces_unchecked == 0);
-  REQUIRE(run_until(
-      *loop, [&] { return get.told<core::Finished>() != nullptr; }, 60s));
+  REQUIRE(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }));
   CHECK(read_all(target) == content.bytes);
   CHECK(get.driver.stats(added.torrent).bytes_down == content.bytes.size() - std::size_t{before} * 64 * 1024);
   CHECK_FALSE(std::filesystem::exists(disk::checkpoint_path(target)));
@@ -98,8 +96,7 @@ TEST_CASE("a download that was killed keeps what it had; a byte that changed mea
   const auto added = add(*loop, get.driver, content.download(target, seed.driver));
   CHECK(added.resumed);
   CHECK(added.pieces_verified + added.pieces_unchecked >= before);
-  REQUIRE(run_until(
-      *loop, [&] { return get.told<core::Finished>() != nullptr; }, 60s));
+  REQUIRE(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }));
   CHECK(read_all(target) == content.bytes);
   CHECK(get.driver.stats(added.torrent).bytes_down < content.bytes.size() - (before - 2) * 64 * 1024);
 }

@@ -23,7 +23,7 @@ inline std::unique_ptr<Loop> make_loop() {
 
 /// Turns the loop until `holds()`; false when that takes longer than `limit`.
 template <class Holds>
-bool run_until(Loop& loop, Holds holds, Duration limit = 20s) {
+bool run_until(Loop& loop, Holds holds, Duration limit = 60s) {
   bool late = false;
   Timer guard(loop, [&] { late = true; });
   guard.start(limit);
@@ -51,7 +51,7 @@ class RawClient {
   bool wait_for(std::string_view text) {
     return run_until(loop_, [&] { return heard.find(text) != std::string::npos; });
   }
-  bool wait_for_end(Duration limit = 20s) {
+  bool wait_for_end(Duration limit = 60s) {
     return run_until(
         loop_, [this] { return ended; }, limit);
   }
