@@ -137,7 +137,8 @@ TEST_CASE("network: bytes arrive in order between runs, after the delay, however
 }
 
 TEST_CASE("network: one flow gets the narrower of both lines, whatever the delay") {
-  for (const auto& [up, down] : {std::pair{2.0, 8.0}, {8.0, 2.0}, {2.0, 2.0}}) {
+  for (const auto& rates : {std::pair{2.0, 8.0}, {8.0, 2.0}, {2.0, 2.0}}) {
+    const double up = rates.first, down = rates.second;
     for (const Duration delay : {Duration(0ms), Duration(1ms), Duration(15ms)}) {
       CAPTURE(up);
       CAPTURE(down);
