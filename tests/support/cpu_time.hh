@@ -10,8 +10,8 @@ namespace swarm::test {
 #else
 #define SWARM_CLANG_SANITIZES 0
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || SWARM_CLANG_SANITIZES
-constexpr double slowdown = 10;  ///< what a sanitizer costs, amply
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || SWARM_CLANG_SANITIZES || !defined(__OPTIMIZE__)
+constexpr double slowdown = 10;  ///< what a sanitizer costs, or counting lines without the optimizer, amply
 #else
 constexpr double slowdown = 1;
 #endif
