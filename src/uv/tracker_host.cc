@@ -23,7 +23,6 @@ namespace {
 
 constexpr std::uint16_t default_port = 6969;
 constexpr std::size_t waiting_bytes_max = 64u << 20;
-constexpr Duration again_after = 10s;
 constexpr Duration stop_within = 2500ms;
 
 const std::string& name_of(const core::TrackerSave& save) {
@@ -186,7 +185,7 @@ void TrackerHost::Parts::on_written(Waiting done, std::vector<Result<void>> resu
     done.response = api_error(error.code == "disk_full" ? 507 : 500, error);
     failed.push_back(std::move(done.saves[i]));
   }
-  if (!failed.empty() && !again_timer.running()) again_timer.start(again_after);
+  if (!failed.empty() && !again_timer.running()) again_timer.start(options.again_after);
   if (done.reply) done.reply->send(std::move(done.response));
   write_next();
 }

@@ -30,6 +30,7 @@ struct TrackerHostOptions {
   std::string interface;            ///< when `listen` names no host
   std::string state;                ///< folder, made when missing (mode 0700); empty: nothing is kept
   HttpServerLimits limits;
+  Duration again_after = 10s;  ///< what could not be written is tried again
 };
 
 class TrackerHost {

@@ -115,7 +115,9 @@ TEST_CASE("a change that cannot be written is told, and written as soon as that 
   const auto loop = make_loop();
   const TempFolder folder;
   const auto state = folder.path("state");
-  Tracker tracker(*loop, options(state));
+  auto soon = options(state);
+  soon.again_after = 50ms;
+  Tracker tracker(*loop, soon);
   // A folder in the way: even root cannot put a file there.
   std::filesystem::create_directories(state + "/a.iso.torrent/x");
   const auto reply = tracker.ask("PUT", "/api/v1/files/a.iso", torrent("a.iso"));
