@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "base/endpoint.hh"
 #include "base/error.hh"
 #include "base/ids.hh"
+#include "wire/announce.hh"
 #include "wire/http.hh"
 #include "wire/peer_message.hh"
 
@@ -57,11 +60,34 @@ struct Check {
   PieceIndex piece{};
 };
 
+/// Fetch the bytes [offset, offset + length) of the torrent from one of its web seeds (BEP 19). They come in order as
+/// on_fetched(conn, …), then on_fetch_ended(conn, …) once. Close of this connection ends it without another word.
+struct Fetch {
+  ConnId conn{};
+  TorrentId torrent{};
+  std::uint32_t web_seed = 0;  ///< index into the torrent's list of them
+  std::uint64_t offset = 0, length = 0;
+};
+
+/// The info dictionary of a torrent that was added by its info-hash is complete: hash it. on_metadata_wrong follows, or set_info
+/// when it is right and somebody has decided where to keep the content.
+struct CheckMetadata {
+  TorrentId torrent{};
+  std::shared_ptr<const Buffer> info;
+};
+
 /// Send this request to this tracker; on_reply(id, …) follows exactly once, with a time-out of the driver's (15 s).
 struct Exchange {
   RequestId id{};
   std::string url;  ///< scheme and authority; the request's target is in `request`
   wire::HttpRequest request;
+};
+
+/// Announce this by BEP 15 to a udp:// URL; on_announced(id, …) follows exactly once, with the protocol's own time-outs.
+struct Announce {
+  RequestId id{};
+  std::string url;
+  wire::AnnounceRequest request;
 };
 
 /// Write the checkpoint of this torrent: the driver takes Client::claims(torrent), syncs the data, then writes. Then
@@ -115,14 +141,18 @@ struct Actions {
   std::vector<Check> checks;
   std::vector<ConnId> sendable;  ///< next_outgoing() has something for these since it last had nothing
   std::vector<Close> closes;     ///< no event follows for them; what next_outgoing gave is sent first where possible
+  std::vector<Fetch> fetches;
+  std::vector<CheckMetadata> metadata;
   std::vector<Exchange> exchanges;
+  std::vector<Announce> announces;
   std::vector<Save> saves;
   std::vector<Finish> finishes;
   std::vector<Notice> notices;
 
   void clear() {
     connects.clear(), stores.clear(), checks.clear(), sendable.clear(), closes.clear();
-    exchanges.clear(), saves.clear(), finishes.clear(), notices.clear();
+    fetches.clear(), metadata.clear(), exchanges.clear(), announces.clear();
+    saves.clear(), finishes.clear(), notices.clear();
   }
 };
 

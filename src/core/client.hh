@@ -42,7 +42,11 @@ struct TorrentInfo {
   std::uint32_t piece_bytes = 0;
   std::uint32_t pieces = 0;
   bool is_private = false;
-  std::vector<std::vector<std::string>> trackers;  ///< BEP 12 tiers, http(s) announce URLs
+  std::vector<std::vector<std::string>> trackers;  ///< BEP 12 tiers: http, https and udp URLs
+  std::uint32_t web_seeds = 0;                     ///< how many; the driver knows their addresses
+  /// The raw info dictionary, for peers that ask for it (BEP 9). Nothing in a torrent that is known by its info-hash only: then
+  /// pieces is 0 and all but info_hash, name and trackers is unknown.
+  std::shared_ptr<const Buffer> metadata;
 };
 
 /// What is on the disk already (disk/checkpoint.hh finds it).
@@ -60,9 +64,20 @@ struct AddTorrent {
       swarm_trackers;           ///< base URLs ("http://nas:6969") that said hello: heartbeats instead of announces
   std::vector<Endpoint> peers;  ///< --peer
   bool seed = false;            ///< data is complete and served from its own place: no Finish, no Save of claims
+  Bitfield wanted;              ///< pieces to fetch; empty: all. The torrent is whole when these are verified
+  bool sequential = false;      ///< lowest piece first
+};
+
+/// What set_info() tells of a torrent that was added by its info-hash only.
+struct SetInfo {
+  TorrentInfo info;
+  Resume resume;
+  Bitfield wanted;
+  bool sequential = false;
 };
 
 enum class Phase : std::uint8_t {
+  metadata,  ///< known by its info-hash: the info dictionary is being fetched, then waits for set_info()
   checking,  ///< only pieces on the disk are being hashed so far, nothing is wanted yet
   downloading,
   finishing,  ///< all verified; sync and rename under way
@@ -72,8 +87,9 @@ enum class Phase : std::uint8_t {
 
 struct TorrentStats {
   Phase phase = Phase::checking;
-  std::uint32_t pieces = 0, pieces_verified = 0, pieces_unchecked = 0;
+  std::uint32_t pieces = 0, pieces_verified = 0, pieces_unchecked = 0;  ///< of the wanted ones, as the bytes below
   std::uint64_t bytes_total = 0, bytes_done = 0;  ///< bytes_done: verified, and on the disk but unchecked
+  std::uint64_t metadata_bytes = 0, metadata_done = 0;  ///< of the info dictionary; 0 until a peer has said
   std::uint64_t bytes_verified = 0;
   std::uint64_t bytes_down = 0, bytes_up = 0;  ///< payload in this run
   std::uint64_t bytes_wasted = 0;              ///< payload that was not needed or was wrong
@@ -125,6 +141,12 @@ class Client {
   void on_saved(TorrentId torrent, Instant now);
   void on_finished(TorrentId torrent, Instant now);
   void on_reply(RequestId request, const Result<wire::HttpResponse>& reply, Instant now);
+  void on_announced(RequestId request, const Result<wire::AnnounceReply>& reply, Instant now);
+  /// The next bytes of a Fetch, as for on_received. More than was asked for is a mistake of the driver.
+  void on_fetched(ConnId conn, const Received& received, Instant now);
+  void on_fetch_ended(ConnId conn, const Result<void>& ended, Instant now);
+  void on_metadata_wrong(TorrentId torrent, Instant now);  ///< its hash is another
+  void set_info(TorrentId torrent, SetInfo info, Instant now);
   void on_time(Instant now);
 
   // … then take everything.

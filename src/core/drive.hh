@@ -12,7 +12,8 @@ namespace swarm::core {
 /// Two types satisfy it: uv::Driver (sockets, files, a clock) and sim::Driver (a world in memory). None of these calls enters the core.
 template <class D>
 concept Driver = requires(D d, const Connect& connect, const Close& close, const Store& store, const Check& check,
-                          ConnId conn, Exchange& exchange, const Save& save, const Finish& finish, Notice& notice,
+                          ConnId conn, const Fetch& fetch, CheckMetadata& metadata, Exchange& exchange,
+                          Announce& announce, const Save& save, const Finish& finish, Notice& notice,
                           std::optional<Instant> at) {
   d.connect(connect);
   d.close(close);
@@ -20,7 +21,10 @@ concept Driver = requires(D d, const Connect& connect, const Close& close, const
   d.check(check);
   d.send(
       conn);  ///< pull next_outgoing(conn) as soon as the connection can take more; not from inside this call's caller's input
+  d.fetch(fetch);
+  d.check_metadata(metadata);
   d.exchange(exchange);
+  d.announce(announce);
   d.save(save);
   d.finish(finish);
   d.notice(notice);
@@ -36,7 +40,10 @@ void carry_out(Client& client, D& driver) {
   for (const Check& x : a.checks) driver.check(x);
   for (ConnId x : a.sendable) driver.send(x);
   for (const Close& x : a.closes) driver.close(x);
+  for (const Fetch& x : a.fetches) driver.fetch(x);
+  for (CheckMetadata& x : a.metadata) driver.check_metadata(x);
   for (Exchange& x : a.exchanges) driver.exchange(x);
+  for (Announce& x : a.announces) driver.announce(x);
   for (const Save& x : a.saves) driver.save(x);
   for (const Finish& x : a.finishes) driver.finish(x);
   for (Notice& x : a.notices) driver.notice(x);

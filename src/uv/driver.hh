@@ -43,8 +43,20 @@ struct AddDownload {
   std::shared_ptr<const wire::Metainfo> info;
   std::string target;  ///< final path of the file or top folder; its folder exists
   disk::StorageOptions storage;
-  std::vector<std::vector<std::string>> trackers;  ///< http(s) announce URLs; empty: the torrent's own
+  std::vector<std::vector<std::string>> trackers;  ///< http(s) and udp announce URLs; empty: the torrent's own
   std::vector<std::string> swarm_trackers;         ///< base URLs that said hello
+  std::vector<Endpoint> peers;
+  std::vector<std::string> web_seeds;  ///< besides the torrent's own (BEP 19)
+  std::vector<bool> files;             ///< which to fetch, by FileIndex; empty: all
+  bool sequential = false;             ///< lowest piece first
+};
+
+/// A torrent of which only the info-hash is known.
+struct AddMagnet {
+  InfoHash info_hash;
+  std::string name;  ///< what to call it until then
+  std::vector<std::vector<std::string>> trackers;
+  std::vector<std::string> swarm_trackers;
   std::vector<Endpoint> peers;
 };
 
@@ -80,6 +92,10 @@ class Driver {
   /// Looks what is on the disk (a worker does), then adds it; `done` with Exit::disk when there is not enough room.
   void add(AddDownload download, std::function<void(Result<Added>)> done);
   TorrentId add_seed(AddSeed seed);
+  /// Joins the swarm of an info-hash to get the info dictionary from its peers (BEP 9), until `done` is called with it,
+  /// once; that its hash is right was checked. add() of the same info-hash then goes on with the peers that were found;
+  /// remove() gives it up.
+  TorrentId add_magnet(AddMagnet magnet, std::function<void(std::shared_ptr<const wire::Metainfo>)> done);
   /// --peer: resolves the host, then tells the client. Names that do not resolve are told as TrackerNews.
   void add_peer(TorrentId torrent, const HostPort& peer);
   /// `stopped` to trackers, a clean checkpoint.
