@@ -56,6 +56,7 @@ struct Client::Parts {
   void attach_heartbeat(Torrent& t, const std::string& url, Instant now);
   void discover(Instant now);
   void announce(Torrent& t, const Announcer::Ask& ask);
+  void on_announced(const Pending& what, const Result<wire::AnnounceReply>& reply, Instant now);
   void beat(Heartbeat& h, Instant now);
   void settle(Instant now);
   void settle_all(Instant now);
@@ -222,18 +223,41 @@ void Client::on_reply(RequestId request, const Result<wire::HttpResponse>& reply
         if (auto found = p.by_hash.find(r.info_hash); found != p.by_hash.end())
           p.torrents[number(found->second)]->on_beat_reply(r, now);
     }
-  } else if (Torrent* t = p.torrent(what.torrent)) {
-    const auto said = reply ? wire::decode_announce_reply(reply->body) : std::nullopt;
+  } else {
+    auto said = reply ? wire::decode_announce_reply(reply->body) : std::nullopt;
     if (said && (reply->status == 200 || !said->failure.empty())) {
-      t->on_announced(what.url, *said, now);
+      p.on_announced(what, std::move(*said), now);
     } else {
-      t->on_announce_failed(what.url, reply ? "HTTP status " + std::to_string(reply->status) : reply.error().message,
-                            now);
+      p.on_announced(what,
+                     fail(Exit::unreachable, "no_answer",
+                          reply ? "HTTP status " + std::to_string(reply->status) : reply.error().message),
+                     now);
     }
-    for (const std::string& url : t->take_swarm_trackers()) p.attach_heartbeat(*t, url, now);
   }
   p.settle_all(now);
 }
+
+void Client::on_announced(RequestId request, const Result<wire::AnnounceReply>& reply, Instant now) {
+  Parts& p = *parts_;
+  const auto it = p.pending.find(number(request));
+  if (it == p.pending.end()) return;
+  const Parts::Pending what = std::move(it->second);
+  p.pending.erase(it);
+  p.on_announced(what, reply, now);
+  p.settle_all(now);
+}
+
+void Client::Parts::on_announced(const Pending& what, const Result<wire::AnnounceReply>& reply, Instant now) {
+  Torrent* t = torrent(what.torrent);
+  if (!t) return;
+  reply ? t->on_announced(what.url, *reply, now) : t->on_announce_failed(what.url, reply.error().message, now);
+  for (const std::string& url : t->take_swarm_trackers()) attach_heartbeat(*t, url, now);
+}
+
+void Client::on_fetched(ConnId, const Received&, Instant) {}
+void Client::on_fetch_ended(ConnId, const Result<void>&, Instant) {}
+void Client::on_metadata_wrong(TorrentId, Instant) {}
+void Client::set_info(TorrentId, SetInfo, Instant) {}
 
 void Client::on_time(Instant now) {
   Parts& p = *parts_;
@@ -363,10 +387,15 @@ void Client::Parts::discover(Instant now) {
 }
 
 void Client::Parts::announce(Torrent& t, const Announcer::Ask& ask) {
+  const RequestId id{++requests_given};
+  pending[number(id)] = {Pending::Kind::announce, t.id(), ask.url, nullptr};
+  if (ask.url.starts_with("udp://")) {
+    actions.announces.push_back({id, ask.url, t.announce_request(ask.event)});
+    return;
+  }
   const auto url = wire::parse_url(ask.url);
   Exchange x;
-  x.id = RequestId{++requests_given};
-  pending[number(x.id)] = {Pending::Kind::announce, t.id(), ask.url, nullptr};
+  x.id = id;
   if (url) {
     x.url = url->scheme + "://" + url->authority();
     x.request.target = url->target + (url->target.find('?') == std::string::npos ? "?" : "&");

@@ -88,7 +88,7 @@ enum class Phase : std::uint8_t {
 struct TorrentStats {
   Phase phase = Phase::checking;
   std::uint32_t pieces = 0, pieces_verified = 0, pieces_unchecked = 0;  ///< of the wanted ones, as the bytes below
-  std::uint64_t bytes_total = 0, bytes_done = 0;  ///< bytes_done: verified, and on the disk but unchecked
+  std::uint64_t bytes_total = 0, bytes_done = 0;        ///< bytes_done: verified, and on the disk but unchecked
   std::uint64_t metadata_bytes = 0, metadata_done = 0;  ///< of the info dictionary; 0 until a peer has said
   std::uint64_t bytes_verified = 0;
   std::uint64_t bytes_down = 0, bytes_up = 0;  ///< payload in this run

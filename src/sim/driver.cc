@@ -374,6 +374,28 @@ void Driver::on_named(TorrentId id) {
 // ── trackers ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// There and back again, or nothing at all until the time is out.
+// Nothing in the simulated world serves HTTP ranges or UDP announces, and its torrents come with their info dictionaries.
+void Driver::fetch(const core::Fetch& fetch) {
+  later(world_.now(), [conn = fetch.conn](Driver& d) {
+    d.client_.on_fetch_ended(conn, fail(Exit::unreachable, "no_such_host", "no such host"), d.world_.now());
+    d.after_input();
+  });
+}
+
+void Driver::announce(core::Announce& announce) {
+  later(world_.now(), [id = announce.id](Driver& d) {
+    d.client_.on_announced(id, fail(Exit::unreachable, "no_such_host", "no such host"), d.world_.now());
+    d.after_input();
+  });
+}
+
+void Driver::check_metadata(core::CheckMetadata& metadata) {
+  later(world_.now(), [id = metadata.torrent](Driver& d) {
+    d.client_.on_metadata_wrong(id, d.world_.now());
+    d.after_input();
+  });
+}
+
 void Driver::exchange(core::Exchange& exchange) {
   const std::uint32_t id = number(exchange.id);
   Asked& asked = asked_[id];

@@ -76,7 +76,10 @@ class Driver final : public Process {
   void store(const core::Store& store);
   void check(const core::Check& check);
   void send(ConnId conn);
+  void fetch(const core::Fetch& fetch);
+  void check_metadata(core::CheckMetadata& metadata);
   void exchange(core::Exchange& exchange);
+  void announce(core::Announce& announce);
   void save(const core::Save& save);
   void finish(const core::Finish& finish);
   void notice(core::Notice& notice);

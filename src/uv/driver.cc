@@ -303,6 +303,10 @@ void Driver::send(ConnId conn) {
   parts_->can_send.push_back(conn);
 }
 
+void Driver::fetch(const core::Fetch&) {}
+void Driver::check_metadata(core::CheckMetadata&) {}
+void Driver::announce(core::Announce&) {}
+
 void Driver::exchange(core::Exchange& exchange) {
   HttpAsk ask;
   ask.url = std::move(exchange.url);

@@ -122,7 +122,10 @@ class Driver {
   void check(const core::Check& check);
   void send(ConnId conn);
   void close(const core::Close& close);
+  void fetch(const core::Fetch& fetch);
+  void check_metadata(core::CheckMetadata& metadata);
   void exchange(core::Exchange& exchange);
+  void announce(core::Announce& announce);
   void save(const core::Save& save);
   void finish(const core::Finish& finish);
   void notice(core::Notice& notice);
