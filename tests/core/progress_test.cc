@@ -14,13 +14,13 @@ TEST_CASE("bytes are counted with the last, shorter piece, and unchecked ones ap
   verified.set(std::size_t{2});
   Progress p(250, 100, verified, {PieceIndex{0}, PieceIndex{2}});
   CHECK(p.bytes_verified() == 50);
-  CHECK(p.bytes_unchecked() == 100);
+  CHECK(p.bytes_wanted_unchecked() == 100);
   CHECK(p.unchecked_count() == 1);
   CHECK(p.missing(PieceIndex{1}));
   CHECK_FALSE(p.missing(PieceIndex{0}));
   p.on_check_failed(PieceIndex{0});
   CHECK(p.missing(PieceIndex{0}));
-  CHECK(p.bytes_unchecked() == 0);
+  CHECK(p.bytes_wanted_unchecked() == 0);
   p.on_verified(PieceIndex{0}, at(1));
   p.on_verified(PieceIndex{0}, at(1));
   CHECK(p.bytes_verified() == 150);

@@ -11,25 +11,32 @@ constexpr Duration first_save_interval = 200ms;
 }  // namespace
 
 Progress::Progress(std::uint64_t bytes_total, std::uint32_t piece_bytes, Bitfield verified,
-                   const std::vector<PieceIndex>& unchecked)
+                   const std::vector<PieceIndex>& unchecked, const Bitfield& wanted)
     : bytes_total_(bytes_total),
       piece_bytes_(piece_bytes),
       verified_(std::move(verified)),
-      unchecked_(verified_.size()) {
-  for (std::size_t i = verified_.find(true); i < verified_.size(); i = verified_.find(true, i + 1))
-    bytes_verified_ += size(PieceIndex{static_cast<std::uint32_t>(i)});
+      unchecked_(verified_.size()),
+      wanted_(wanted) {
+  for (std::uint32_t i = 0; i < verified_.size(); ++i) {
+    const PieceIndex p{i};
+    const std::uint32_t bytes = size(p);
+    sum(p, [here = verified_[p], bytes](Sums& s) {
+      ++s.pieces, s.bytes += bytes;
+      here ? void(s.bytes_verified += bytes) : void(++s.left);
+    });
+  }
   for (PieceIndex p : unchecked) {
     if (verified_[p] || unchecked_[p]) continue;
     unchecked_.set(p);
-    bytes_unchecked_ += size(p);
+    sum(p, [bytes = size(p)](Sums& s) { s.bytes_unchecked += bytes; });
   }
 }
 
 void Progress::on_verified(PieceIndex piece, Instant now) {
   if (verified_[piece]) return;
-  if (unchecked_[piece]) unchecked_.set(piece, false), bytes_unchecked_ -= size(piece);
+  on_check_failed(piece);  // it is not unchecked any more
   verified_.set(piece);
-  bytes_verified_ += size(piece);
+  sum(piece, [bytes = size(piece)](Sums& s) { --s.left, s.bytes_verified += bytes; });
   if (bytes_unsaved_ == 0) first_unsaved_ = now;
   bytes_unsaved_ += size(piece);
 }
@@ -37,7 +44,14 @@ void Progress::on_verified(PieceIndex piece, Instant now) {
 void Progress::on_check_failed(PieceIndex piece) {
   if (!unchecked_[piece]) return;
   unchecked_.set(piece, false);
-  bytes_unchecked_ -= size(piece);
+  sum(piece, [bytes = size(piece)](Sums& s) { s.bytes_unchecked -= bytes; });
+}
+
+/// Counts a change of a piece where it belongs.
+template <class Change>
+void Progress::sum(PieceIndex piece, Change change) {
+  change(all_);
+  if (wanted(piece)) change(wanted_only_);
 }
 
 std::optional<Instant> Progress::save_due() const {

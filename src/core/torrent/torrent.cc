@@ -13,9 +13,7 @@ namespace {
 constexpr Duration handshake_timeout = 10s;
 constexpr Duration keep_alive_interval = 100s;
 constexpr Duration idle_timeout = 150s;
-constexpr Duration stall_timeout = 30s;   ///< asked and nothing came: others may take its blocks
-constexpr std::size_t peers_sought = 50;  ///< we open connections up to so many; more may come to us
-constexpr std::size_t half_open_max = 16;
+constexpr Duration stall_timeout = 30s;  ///< asked and nothing came: others may take its blocks
 constexpr std::size_t banned_max = 1000;
 constexpr std::uint32_t strikes_of_last_source = 3;
 
@@ -32,27 +30,36 @@ Torrent::Torrent(TorrentId id, AddTorrent add, Context& context, Instant now)
       info_(std::move(add.info)),
       context_(context),
       seed_(add.seed),
-      picker_(info_.pieces, context.random),
-      progress_(info_.bytes_total, info_.piece_bytes,
-                add.resume.verified.size() == info_.pieces ? add.resume.verified : Bitfield(info_.pieces),
-                add.resume.unchecked),
-      download_(info_.bytes_total, info_.piece_bytes, picker_),
       choker_({}, context.random),
-      addresses_(context.random),
-      announcer_(info_.trackers, context.random, now),
+      discovery_(id, info_.trackers, context, now),
       next_tick_(now),
       bytes_down_before_(add.resume.bytes_down),
       bytes_up_before_(add.resume.bytes_up) {
-  for (std::uint32_t i = 0; i < info_.pieces; ++i)
-    if (progress_.missing(PieceIndex{i})) picker_.want(PieceIndex{i});
-  for (PieceIndex p : add.resume.unchecked)
-    if (progress_.unchecked(p)) context_.actions.checks.push_back({id_, p});
   for (const Endpoint& e : add.peers) add_peer(e, true, now);
-  if (seed_ && progress_.whole()) {
+  begin(add.resume, add.wanted, add.sequential, now);
+}
+
+Torrent::Content::Content(const TorrentInfo& info, const Resume& resume, const Bitfield& wanted, bool sequential,
+                          Random& random)
+    : picker(info.pieces, random),
+      progress(info.bytes_total, info.piece_bytes,
+               resume.verified.size() == info.pieces ? resume.verified : Bitfield(info.pieces), resume.unchecked,
+               wanted),
+      download(info.bytes_total, info.piece_bytes, picker) {
+  picker.set_sequential(sequential);
+  for (std::uint32_t i = 0; i < info.pieces; ++i)
+    if (progress.missing(PieceIndex{i})) picker.want(PieceIndex{i});
+}
+
+void Torrent::begin(const Resume& resume, const Bitfield& wanted, bool sequential, Instant now) {
+  content_.emplace(info_, resume, wanted, sequential, context_.random);
+  for (PieceIndex p : resume.unchecked)
+    if (content_->progress.unchecked(p)) context_.actions.checks.push_back({id_, p});
+  if (seed_ && content_->progress.whole()) {
     phase_ = Phase::whole;
   } else {
     check_whole(now);
-    if (phase_ == Phase::checking && picker_.pickable() > 0) phase_ = Phase::downloading;
+    if (phase_ == Phase::checking && content_->picker.pickable() > 0) phase_ = Phase::downloading;
   }
 }
 
@@ -93,7 +100,7 @@ void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant) {
 void Torrent::on_named(Peer& peer, const PeerId& id, Instant now) {
   peer.id = id;
   if (id == context_.options.peer_id) {
-    if (peer.outgoing) addresses_.ban(peer.endpoint);
+    if (peer.outgoing) discovery_.addresses().ban(peer.endpoint);
     return context_.close(peer, PeerFault::self_connection);
   }
   if (banned(peer)) return context_.close(peer, PeerFault::sent_wrong_data);
@@ -102,7 +109,7 @@ void Torrent::on_named(Peer& peer, const PeerId& id, Instant now) {
   peer.ready = true;
   peer.cooperative = as_text(id.view()).starts_with("-SW");
   peer.since = now;
-  if (peer.outgoing) addresses_.on_connected(peer.endpoint), peer.listens = peer.endpoint;
+  if (peer.outgoing) discovery_.addresses().on_connected(peer.endpoint), peer.listens = peer.endpoint;
   introduce(peer);
 }
 
@@ -118,7 +125,7 @@ void Torrent::settle_duplicates(Peer& peer) {
 
 /// What a peer hears first: what we have, then who we are.
 void Torrent::introduce(Peer& peer) {
-  const Bitfield& have = progress_.verified();
+  const Bitfield& have = content_->progress.verified();
   if (peer.fast && have.all()) {
     say(peer, wire::HaveAll{});
   } else if (peer.fast && have.none()) {
@@ -132,7 +139,7 @@ void Torrent::introduce(Peer& peer) {
     if (context_.options.port != 0) ours.port = context_.options.port;
     ours.request_queue = Uploads::reqq;
     ours.your_ip = peer.endpoint.address;
-    ours.upload_only = progress_.whole();
+    ours.upload_only = phase_ == Phase::whole;
     const Buffer payload = wire::encode(ours);
     say(peer, wire::Extended{0, payload});
   }
@@ -166,8 +173,8 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message) {
                    if (number(m.piece) >= info_.pieces) return context_.close(peer, PeerFault::bad_piece_index);
                    if (peer.has[m.piece]) return;
                    peer.has.set(m.piece);
-                   picker_.on_have(m.piece);
-                   if (progress_.missing(m.piece)) ++peer.wanted;
+                   content_->picker.on_have(m.piece);
+                   if (content_->progress.missing(m.piece)) ++peer.wanted;
                    update_interest(peer);
                    if (peer.requests.size() == 0) peer.refill = true;
                  },
@@ -187,7 +194,7 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message) {
                    if (peer.uploads.cancel(m.block) && peer.fast) say(peer, wire::Reject{m.block});
                  },
                  [&](const wire::Reject& m) {
-                   if (negotiated() && peer.requests.drop(m.block)) download_.release(m.block, peer.conn);
+                   if (negotiated() && peer.requests.drop(m.block)) content_->download.release(m.block, peer.conn);
                  },
                  [&](const wire::Suggest&) { (void)negotiated(); },
                  [&](const wire::AllowedFast&) { (void)negotiated(); },
@@ -198,12 +205,12 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message) {
 }
 
 void Torrent::set_has(Peer& peer, Bitfield has) {
-  picker_.on_gone(peer.has);
+  content_->picker.on_gone(peer.has);
   peer.has = std::move(has);
-  picker_.on_bitfield(peer.has);
+  content_->picker.on_bitfield(peer.has);
   peer.wanted = 0;
   for (std::size_t i = peer.has.find(true); i < peer.has.size(); i = peer.has.find(true, i + 1))
-    if (progress_.missing(PieceIndex{static_cast<std::uint32_t>(i)})) ++peer.wanted;
+    if (content_->progress.missing(PieceIndex{static_cast<std::uint32_t>(i)})) ++peer.wanted;
   update_interest(peer);
   if (peer.requests.size() == 0) peer.refill = true;
 }
@@ -219,14 +226,15 @@ void Torrent::update_interest(Peer& peer) {
       say(peer, wire::NotInterested{});
     }
   }
-  if (peer.ready && progress_.whole() && peer.has.all() && phase_ == Phase::whole)
+  if (peer.ready && content_->progress.whole() && peer.has.all() && phase_ == Phase::whole)
     context_.close(peer, PeerFault::both_seeds);
 }
 
 void Torrent::on_request(Peer& peer, const wire::BlockRef& block) {
   if (!valid(block) || block.length > wire::block_bytes_served_max) return context_.close(peer, PeerFault::bad_request);
   // Only what was verified ever leaves (S2); a choked peer gets nothing.
-  if (progress_.verified()[block.piece] && !peer.am_choking && peer.uploads.add(block)) return context_.announce(peer);
+  if (content_->progress.verified()[block.piece] && !peer.am_choking && peer.uploads.add(block))
+    return context_.announce(peer);
   if (peer.fast) say(peer, wire::Reject{block});
 }
 
@@ -238,7 +246,7 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message) {
   if (theirs->port && *theirs->port != 0 && !peer.outgoing) {
     peer.listens = Endpoint{peer.endpoint.address, *theirs->port};
     add_peer(*peer.listens, false, peer.since);
-    addresses_.on_connected(*peer.listens);
+    discovery_.addresses().on_connected(*peer.listens);
   }
   peer.upload_only = theirs->upload_only;
 }
@@ -249,14 +257,15 @@ void Torrent::on_payload(Peer& peer, const Session::Payload& fragment, const Rec
     if (!valid(block)) return context_.close(peer, PeerFault::bad_request);
     peer.taking = peer.requests.pending(block);
   }
-  peer.taking = peer.taking && download_.needs(block) && leeching();  // once lost, the rest of this copy is of no use
+  peer.taking =
+      peer.taking && content_->download.needs(block) && leeching();  // once lost, the rest of this copy is of no use
   const bool last = fragment.at + fragment.length == block.length;
   peer.down.add(fragment.length, now);
   down_.add(fragment.length, now);
   if (!peer.taking) {  // late, cancelled or never asked for: thrown away, not punished
     bytes_wasted_ += fragment.length;
     // When the block is needed it was asked for anew while this copy came: the answer to that is still to come.
-    if (last && !download_.needs(block) && peer.requests.drop(block)) peer.refill = true;
+    if (last && !content_->download.needs(block) && peer.requests.drop(block)) peer.refill = true;
     return;
   }
   context_.actions.stores.push_back(
@@ -265,7 +274,7 @@ void Torrent::on_payload(Peer& peer, const Session::Payload& fragment, const Rec
   peer.requests.received(block, peer.down.rate(now), now);
   peer.refill = true;
   others_.clear();
-  download_.on_block(block, {peer.conn, peer.listens.value_or(peer.endpoint)}, others_);
+  content_->download.on_block(block, {peer.conn, peer.listens.value_or(peer.endpoint)}, others_);
   for (ConnId c : others_) {
     auto other = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == c; });
     if (other == peers_.end() || !(*other)->requests.drop(block)) continue;
@@ -282,11 +291,13 @@ void Torrent::on_read(Peer& peer, Instant now) {
 void Torrent::on_gone(Peer& peer, PeerFault why, Instant now) {
   std::erase(peers_, &peer);
   release_requests(peer);
-  download_.on_gone(peer.conn);
-  picker_.on_gone(peer.has);
+  content_->download.on_gone(peer.conn);
+  content_->picker.on_gone(peer.has);
   if (const auto at = peer.outgoing ? peer.endpoint : peer.listens) {
     const bool hopeless = why == PeerFault::both_seeds || why == PeerFault::duplicate_connection;
-    peer.ready ? addresses_.on_gone(*at, !hopeless, now) : peer.outgoing ? addresses_.on_failed(*at, now) : void();
+    peer.ready      ? discovery_.addresses().on_gone(*at, !hopeless, now)
+    : peer.outgoing ? discovery_.addresses().on_failed(*at, now)
+                    : void();
   }
   if (why != PeerFault::none && peer.ready) notice(PeerGone{id_, peer.endpoint, why});
   rechoke(now);
@@ -318,7 +329,7 @@ void Torrent::say(Peer& peer, const wire::PeerMessage& message) {
 
 bool Torrent::valid(const wire::BlockRef& block) const {
   return number(block.piece) < info_.pieces && block.length > 0 &&
-         std::uint64_t{block.begin} + block.length <= download_.piece_size(block.piece);
+         std::uint64_t{block.begin} + block.length <= content_->download.piece_size(block.piece);
 }
 
 // ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -332,7 +343,7 @@ void Torrent::ask(Peer& peer, Instant now) {
   if (budget != UINT64_MAX) most = std::min(most, (budget + wire::block_bytes - 1) / wire::block_bytes);
   if (most == 0) return;
   blocks_.clear();
-  download_.next(peer.conn, peer.has, static_cast<std::size_t>(most), peer.requests.size() == 0, blocks_);
+  content_->download.next(peer.conn, peer.has, static_cast<std::size_t>(most), peer.requests.size() == 0, blocks_);
   for (const wire::BlockRef& b : blocks_) {
     peer.requests.asked(b, now);
     context_.down.take(b.length, now);
@@ -350,7 +361,7 @@ void Torrent::give_all() {
 }
 
 void Torrent::release_requests(Peer& peer) {
-  for (const wire::BlockRef& b : peer.requests.drop_all()) download_.release(b, peer.conn);
+  for (const wire::BlockRef& b : peer.requests.drop_all()) content_->download.release(b, peer.conn);
 }
 
 // ── giving ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -362,7 +373,7 @@ void Torrent::rechoke(Instant now) {
     candidates_.push_back({p->conn, p->peer_interested, p->cooperative, !p->am_choking, p->requests.snubbed(now),
                            p->down.rate(now), p->up.rate(now), p->since, p->unchoked_since});
   }
-  std::vector<ConnId> open = choker_.decide(candidates_, progress_.whole(), now);
+  std::vector<ConnId> open = choker_.decide(candidates_, complete(), now);
   std::sort(open.begin(), open.end());
   for (Peer* p : peers_) {
     if (!p->ready || p->closing) continue;
@@ -387,12 +398,13 @@ void Torrent::choke(Peer& peer) {
 // ── pieces ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Torrent::on_stored(PieceIndex piece, std::span<const std::uint32_t> wrong_blocks, Instant now) {
-  const bool on_disk = progress_.unchecked(piece);
-  progress_.on_verified(piece, now);
-  picker_.unwant(piece);
-  for (const Download::Culprit& c : download_.on_right(piece, wrong_blocks)) strike(c.sender, c.blocks);
+  const bool on_disk = content_->progress.unchecked(piece);
+  content_->progress.on_verified(piece, now);
+  content_->picker.unwant(piece);
+  for (const Download::Culprit& c : content_->download.on_right(piece, wrong_blocks)) strike(c.sender, c.blocks);
   notice(PieceChecked{id_, piece, true, on_disk, {}});
-  for (Heartbeat* h : heartbeats_) h->on_gained(id_, piece), h->on_checked(id_, piece, true, {});
+  discovery_.on_gained(piece);
+  discovery_.on_checked(piece, true, {});
   for (Peer* p : peers_) {
     if (!p->ready || p->closing) continue;
     if (!p->has[piece]) {
@@ -407,20 +419,20 @@ void Torrent::on_stored(PieceIndex piece, std::span<const std::uint32_t> wrong_b
 
 void Torrent::on_hash_failed(PieceIndex piece, Instant now) {
   ++hash_failures_;
-  PieceChecked told{id_, piece, false, progress_.unchecked(piece), {}};
+  PieceChecked told{id_, piece, false, content_->progress.unchecked(piece), {}};
   if (told.on_disk) {
-    progress_.on_check_failed(piece);
-    picker_.want(piece);
+    content_->progress.on_check_failed(piece);
+    content_->picker.want(piece);
     if (phase_ == Phase::checking) phase_ = Phase::downloading;
     for (Peer* p : peers_)
       if (p->has[piece]) ++p->wanted, update_interest(*p);
   } else {
-    bytes_wasted_ += download_.piece_size(piece);
-    const std::vector<Sender> senders = download_.on_wrong(piece);
+    bytes_wasted_ += content_->download.piece_size(piece);
+    const std::vector<Sender> senders = content_->download.on_wrong(piece);
     for (const Sender& s : senders) told.from.push_back(s.endpoint);
-    if (senders.size() == 1) strike(senders.front(), download_.block_count(piece));
+    if (senders.size() == 1) strike(senders.front(), content_->download.block_count(piece));
   }
-  for (Heartbeat* h : heartbeats_) h->on_checked(id_, piece, false, told.from);
+  discovery_.on_checked(piece, false, told.from);
   notice(std::move(told));
   ask_all(now);
 }
@@ -434,8 +446,8 @@ void Torrent::strike(const Sender& sender, std::uint32_t blocks) {
     return p->ready && !p->closing && p->conn != sender.conn && p->wanted > 0;
   });
   if (!other_source && count < strikes_of_last_source) return;
-  if (!addresses_.banned(sender.endpoint)) notice(PeerBanned{id_, sender.endpoint, blocks});  // told once
-  addresses_.ban(sender.endpoint);
+  if (!discovery_.addresses().banned(sender.endpoint)) notice(PeerBanned{id_, sender.endpoint, blocks});  // told once
+  discovery_.addresses().ban(sender.endpoint);
   if (banned_addresses_.size() < banned_max && !sender.endpoint.address.is_loopback())
     banned_addresses_.insert(sender.endpoint.address);
   if (at == peers_.end()) return;
@@ -445,11 +457,11 @@ void Torrent::strike(const Sender& sender, std::uint32_t blocks) {
 
 bool Torrent::banned(const Peer& peer) const {
   return banned_ids_.contains(peer.id) || banned_addresses_.contains(peer.endpoint.address) ||
-         addresses_.banned(peer.endpoint);
+         discovery_.addresses().banned(peer.endpoint);
 }
 
 void Torrent::check_whole(Instant now) {
-  if (!progress_.whole() || !leeching()) return;
+  if (!content_->progress.whole() || !leeching()) return;
   phase_ = Phase::finishing;
   for (Peer* p : peers_) {
     if (!p->ready) continue;
@@ -463,10 +475,7 @@ void Torrent::check_whole(Instant now) {
 void Torrent::on_finished(Instant now) {
   if (phase_ != Phase::finishing) return;
   phase_ = Phase::whole;
-  if (down_.total() > 0) {
-    announcer_.completed(now);
-    for (Heartbeat* h : heartbeats_) h->on_completed(id_);
-  }
+  if (down_.total() > 0 && complete()) discovery_.on_completed(now);
   for (Peer* p : peers_) update_interest(*p);
   rechoke(now);
   notice(Finished{id_});
@@ -476,8 +485,7 @@ void Torrent::on_disk_failed(const Error& error, Instant now) {
   if (phase_ == Phase::failed) return;
   phase_ = Phase::failed;
   for (Peer* p : peers_) context_.close(*p, PeerFault::torrent_stopped);
-  announcer_.stop(now);
-  for (Heartbeat* h : heartbeats_) h->on_torrent_gone(id_);
+  discovery_.on_gone(now);
   notice(Failed{id_, error});
   if (stopping_) save_when_due(now);
 }
@@ -485,21 +493,21 @@ void Torrent::on_disk_failed(const Error& error, Instant now) {
 void Torrent::save_when_due(Instant now) {
   if (seed_ || phase_ == Phase::whole || phase_ == Phase::finishing) return;
   if (stopping_) {
-    if (!clean_save_asked_ && !progress_.saving()) {
+    if (!clean_save_asked_ && !content_->progress.saving()) {
       clean_save_asked_ = true;
-      progress_.save_begun();
+      content_->progress.save_begun();
       context_.actions.saves.push_back({id_, true});
     }
     return;
   }
-  const auto due = progress_.save_due();
+  const auto due = content_->progress.save_due();
   if (!due || *due > now || phase_ == Phase::failed) return;
-  progress_.save_begun();
+  content_->progress.save_begun();
   context_.actions.saves.push_back({id_, false});
 }
 
 void Torrent::on_saved(Instant now) {
-  progress_.on_saved();
+  content_->progress.on_saved();
   if (clean_save_asked_) clean_saved_ = true;
   save_when_due(now);
 }
@@ -507,9 +515,7 @@ void Torrent::on_saved(Instant now) {
 // ── discovery ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Torrent::add_peer(const Endpoint& peer, bool by_person, Instant now) {
-  const auto& own = context_.options.addresses;
-  if (peer.port == context_.options.port && std::find(own.begin(), own.end(), peer.address) != own.end()) return;
-  addresses_.add(peer, by_person, now);
+  discovery_.add(peer, by_person, now);
   next_tick_ = std::min(next_tick_, now);
 }
 
@@ -520,7 +526,7 @@ wire::AnnounceRequest Torrent::announce_request(wire::AnnounceEvent event) const
   r.port = context_.options.port;
   r.uploaded = up_.total();
   r.downloaded = down_.total();
-  r.left = info_.bytes_total - progress_.bytes_verified();
+  r.left = info_.bytes_total - content_->progress.bytes_verified();
   r.event = event;
   r.num_want = event == wire::AnnounceEvent::stopped ? 0 : 50;
   r.key = context_.options.node_id.substr(0, 8);
@@ -528,33 +534,18 @@ wire::AnnounceRequest Torrent::announce_request(wire::AnnounceEvent event) const
 }
 
 void Torrent::on_announced(const std::string& url, const wire::AnnounceReply& reply, Instant now) {
-  if (!reply.failure.empty()) return on_announce_failed(url, reply.failure, now);
-  announcer_.on_reply(url, reply, now);
-  if (!reply.warning.empty()) notice(TrackerNews{id_, url, true, reply.warning});
-  if (!std::exchange(tracker_trouble_, {}).empty()) notice(TrackerNews{id_, url, true, {}});
-  if (reply.complete)
-    seeders_known_ = *reply.complete - std::min<std::uint32_t>(*reply.complete, progress_.whole() ? 1 : 0);
-  for (const wire::AnnouncedPeer& p : reply.peers) add_peer(p.endpoint, false, now);
+  discovery_.on_announced(url, reply, complete(), now);
   connect_more(now);
 }
 
 void Torrent::on_announce_failed(const std::string& url, const std::string& why, Instant now) {
-  announcer_.on_failure(url, now);
-  if (stopping_ || why == tracker_trouble_) return;
-  tracker_trouble_ = why;
-  notice(TrackerNews{id_, url, false, why});
-}
-
-void Torrent::attach(Heartbeat& heartbeat) {
-  if (std::find(heartbeats_.begin(), heartbeats_.end(), &heartbeat) != heartbeats_.end()) return;
-  heartbeats_.push_back(&heartbeat);
-  heartbeat.on_torrent(id_);
+  discovery_.on_announce_failed(url, why, now);
 }
 
 void Torrent::fill(Heartbeat::Entry& entry, Instant now) const {
   wire::BeatTorrent& b = entry.beat;
   b.info_hash = info_.info_hash;
-  b.left = info_.bytes_total - progress_.bytes_verified();
+  b.left = info_.bytes_total - content_->progress.bytes_verified();
   b.bytes_down = down_.total();
   b.bytes_up = up_.total();
   b.rate_down = down_.rate(now);
@@ -562,13 +553,12 @@ void Torrent::fill(Heartbeat::Entry& entry, Instant now) const {
   b.peers =
       static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), [](const Peer* p) { return p->ready; }));
   b.pieces = info_.pieces;
-  b.complete = progress_.whole();
-  if (entry.want_have && !b.complete) b.have = to_buffer(progress_.verified().bytes());
+  b.complete = complete();
+  if (entry.want_have && !b.complete) b.have = to_buffer(content_->progress.verified().bytes());
 }
 
 void Torrent::on_beat_reply(const wire::BeatReplyTorrent& reply, Instant now) {
-  seeders_known_ = reply.seeders - std::min<std::uint32_t>(reply.seeders, progress_.whole() ? 1 : 0);
-  for (const Endpoint& e : reply.peers) add_peer(e, false, now);
+  discovery_.on_beat_reply(reply, complete(), now);
   connect_more(now);
 }
 
@@ -578,14 +568,8 @@ bool Torrent::moving(Instant now) const {
 
 void Torrent::connect_more(Instant now) {
   if (stopping_ || phase_ == Phase::failed || phase_ == Phase::finishing) return;
-  const std::size_t sought = std::min<std::size_t>(peers_sought, context_.options.peers_max);
-  auto half_open =
-      static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [](const Peer* p) { return !p->ready; }));
-  for (std::size_t have = peers_.size(); have < sought && half_open < half_open_max; ++have, ++half_open) {
-    const auto peer = addresses_.next(now);
-    if (!peer) return;
-    context_.dialing.emplace_back(id_, *peer);
-  }
+  const auto half_open = std::count_if(peers_.begin(), peers_.end(), [](const Peer* p) { return !p->ready; });
+  discovery_.connect_more(peers_.size(), static_cast<std::size_t>(half_open), now);
 }
 
 // ── time ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -599,7 +583,7 @@ void Torrent::on_time(Instant now) {
   if (stopping_ || phase_ == Phase::failed) return;
   ask_all(now);
   connect_more(now);
-  announcer_.want_peers(leeching() && peers_.size() < 5, now);
+  discovery_.want_peers(leeching() && peers_.size() < 5, now);
 }
 
 void Torrent::look_after(Peer& peer, Instant now) {
@@ -611,7 +595,7 @@ void Torrent::look_after(Peer& peer, Instant now) {
   if (now - peer.last_received > idle_timeout) return context_.close(peer, PeerFault::idle_timeout);
   if (peer.requests.waiting(now) >
       stall_timeout)  // its blocks are free for others; what still comes from it is welcome
-    for (const wire::BlockRef& b : peer.requests.all()) download_.release(b, peer.conn);
+    for (const wire::BlockRef& b : peer.requests.all()) content_->download.release(b, peer.conn);
   if (now - peer.last_sent > keep_alive_interval) {
     wire::append_keep_alive(peer.send.small());
     peer.last_sent = now;
@@ -620,44 +604,41 @@ void Torrent::look_after(Peer& peer, Instant now) {
 }
 
 std::optional<Instant> Torrent::next_wake() const {
-  std::optional<Instant> at = announcer_.next_wake();
+  const bool over = stopping_ || phase_ == Phase::failed;
+  auto at = discovery_.next_wake(!over && peers_.size() < PeerDiscovery::peers_sought, next_tick_);
   const auto earlier = [&](std::optional<Instant> t) {
     if (t && (!at || *t < *at)) at = t;
   };
-  if (const auto due = progress_.save_due(); due && !seed_ && leeching() && !stopping_) earlier(*due);
-  if (stopping_ || phase_ == Phase::failed) return at;
-  if (!peers_.empty()) earlier(next_tick_), earlier(choker_.next_round());
-  if (peers_.size() < peers_sought)
-    if (const auto next = addresses_.next_wake()) earlier(std::max(*next, next_tick_));
+  if (const auto due = content_->progress.save_due(); due && !seed_ && leeching() && !stopping_) earlier(*due);
+  if (!over && !peers_.empty()) earlier(next_tick_), earlier(choker_.next_round());
   return at;
 }
 
 void Torrent::stop(Instant now) {
   if (std::exchange(stopping_, true)) return;
   for (Peer* p : peers_) context_.close(*p, PeerFault::torrent_stopped);
-  announcer_.stop(now);
-  for (Heartbeat* h : heartbeats_) h->on_torrent_gone(id_);
+  discovery_.on_gone(now);
   save_when_due(now);
 }
 
-bool Torrent::stopped() const { return stopping_ && announcer_.stopped(); }
+bool Torrent::stopped() const { return stopping_ && discovery_.stopped(); }
 bool Torrent::saved() const { return seed_ || clean_saved_ || phase_ == Phase::whole; }
 
 // ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 Claims Torrent::claims() const {
-  return {progress_.verified(), bytes_down_before_ + down_.total(), bytes_up_before_ + up_.total()};
+  return {content_->progress.verified(), bytes_down_before_ + down_.total(), bytes_up_before_ + up_.total()};
 }
 
 TorrentStats Torrent::stats(Instant now) const {
   TorrentStats s;
   s.phase = phase_;
-  s.pieces = info_.pieces;
-  s.pieces_verified = static_cast<std::uint32_t>(progress_.verified().count());
-  s.pieces_unchecked = progress_.unchecked_count();
-  s.bytes_total = info_.bytes_total;
-  s.bytes_verified = progress_.bytes_verified();
-  s.bytes_done = progress_.bytes_verified() + progress_.bytes_unchecked();
+  s.pieces = content_->progress.pieces();
+  s.pieces_verified = content_->progress.pieces_verified();
+  s.pieces_unchecked = content_->progress.unchecked_count();
+  s.bytes_total = content_->progress.bytes_wanted();
+  s.bytes_verified = content_->progress.bytes_wanted_verified();
+  s.bytes_done = s.bytes_verified + content_->progress.bytes_wanted_unchecked();
   s.bytes_down = down_.total();
   s.bytes_up = up_.total();
   s.bytes_wasted = bytes_wasted_;
@@ -673,11 +654,11 @@ TorrentStats Torrent::stats(Instant now) const {
     if (p->has.all()) ++s.seeds;
     if (info_.pieces > 0) s.best_peer = std::max(s.best_peer, double(p->has.count()) / info_.pieces);
   }
-  s.peers_known = static_cast<std::uint32_t>(addresses_.size());
-  s.connect_failures = addresses_.failures();
-  s.last_unreachable = addresses_.last_failed();
-  s.copies = picker_.copies();
-  s.copies_elsewhere = std::max(s.seeds, seeders_known_);
+  s.peers_known = static_cast<std::uint32_t>(discovery_.addresses().size());
+  s.connect_failures = discovery_.addresses().failures();
+  s.last_unreachable = discovery_.addresses().last_failed();
+  s.copies = content_->picker.copies();
+  s.copies_elsewhere = std::max(s.seeds, discovery_.seeders_known());
   return s;
 }
 

@@ -1,5 +1,5 @@
-// Torrent: one torrent of a client. It owns the parts (picker, download, progress, choker, addresses, announcer) and routes
-// what happens to the ones whom it concerns; what to do is their decision. The connections belong to the client.
+// Torrent: one torrent of a client. It owns the parts (picker, download, progress, choker, peer discovery) and routes what
+// happens to the ones whom it concerns; what to do is their decision. The connections belong to the client.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,8 @@
 
 #include "core/client.hh"
 #include "core/context.hh"
-#include "core/discovery/announcer.hh"
-#include "core/discovery/heartbeat.hh"
+#include "core/discovery/peer_discovery.hh"
 #include "core/peer/peer.hh"
-#include "core/torrent/address_book.hh"
 #include "core/torrent/choker.hh"
 #include "core/torrent/download.hh"
 #include "core/torrent/picker.hh"
@@ -48,12 +46,12 @@ class Torrent {
 
   // Discovery.
   void add_peer(const Endpoint& peer, bool by_person, Instant now);
-  std::optional<Announcer::Ask> next_ask(Instant now) { return announcer_.next_ask(now); }
+  std::optional<Announcer::Ask> next_ask(Instant now) { return discovery_.next_ask(now); }
   wire::AnnounceRequest announce_request(wire::AnnounceEvent event) const;
   void on_announced(const std::string& url, const wire::AnnounceReply& reply, Instant now);
   void on_announce_failed(const std::string& url, const std::string& why, Instant now);
-  std::vector<std::string> take_swarm_trackers() { return announcer_.take_swarm_trackers(); }
-  void attach(Heartbeat& heartbeat);
+  std::vector<std::string> take_swarm_trackers() { return discovery_.take_swarm_trackers(); }
+  void attach(Heartbeat& heartbeat) { discovery_.attach(heartbeat); }
   void fill(Heartbeat::Entry& entry, Instant now) const;
   void on_beat_reply(const wire::BeatReplyTorrent& reply, Instant now);
   bool moving(Instant now) const;
@@ -71,7 +69,7 @@ class Torrent {
   TorrentStats stats(Instant now) const;
   TorrentId id() const { return id_; }
   const TorrentInfo& info() const { return info_; }
-  const Bitfield& verified() const { return progress_.verified(); }
+  const Bitfield& verified() const { return content_->progress.verified(); }
   bool failed() const { return phase_ == Phase::failed; }
 
  private:
@@ -93,8 +91,10 @@ class Torrent {
   void look_after(Peer& peer, Instant now);
   void check_whole(Instant now);
   void save_when_due(Instant now);
+  void begin(const Resume& resume, const Bitfield& wanted, bool sequential, Instant now);
   void notice(Notice n) { context_.actions.notices.push_back(std::move(n)); }
   bool valid(const wire::BlockRef& block) const;
+  bool complete() const { return phase_ != Phase::metadata && content_->progress.complete(); }
   bool leeching() const { return phase_ == Phase::checking || phase_ == Phase::downloading; }
 
   TorrentId id_;
@@ -104,13 +104,16 @@ class Torrent {
   Phase phase_ = Phase::checking;
   bool stopping_ = false, clean_save_asked_ = false, clean_saved_ = false;
 
-  Picker picker_;
-  Progress progress_;
-  Download download_;
+  /// What depends on the info dictionary; of no pieces while that is unknown.
+  struct Content {
+    Content(const TorrentInfo& info, const Resume& resume, const Bitfield& wanted, bool sequential, Random& random);
+    Picker picker;
+    Progress progress;
+    Download download;
+  };
+  std::optional<Content> content_;  ///< never empty
   Choker choker_;
-  AddressBook addresses_;
-  Announcer announcer_;
-  std::vector<Heartbeat*> heartbeats_;
+  PeerDiscovery discovery_;
 
   std::vector<Peer*> peers_;     ///< attached, in the order in which they came
   std::set<PeerId> banned_ids_;  ///< with banned_addresses_: bounded by banned_max
@@ -121,8 +124,6 @@ class Torrent {
   Meter down_, up_;
   std::uint64_t bytes_down_before_, bytes_up_before_;
   std::uint64_t bytes_wasted_ = 0, hash_failures_ = 0;
-  std::uint32_t seeders_known_ = 0;  ///< at the tracker's last word, without us
-  std::string tracker_trouble_;      ///< the last one told, so that it is told once
 
   std::vector<wire::BlockRef> blocks_;      ///< reused by ask()
   std::vector<ConnId> others_;              ///< reused by on_payload()
