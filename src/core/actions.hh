@@ -108,7 +108,7 @@ struct PieceChecked {
   PieceIndex piece{};
   bool ok = true;
   bool on_disk = false;        ///< found on the disk at resume, not downloaded now
-  std::vector<Endpoint> from;  ///< when not ok: who sent parts of it
+  std::vector<Endpoint> from;  ///< when not ok: who sent parts of it (of web seeds: web_seed_endpoint())
 };
 struct PeerBanned {
   TorrentId torrent{};
@@ -133,7 +133,12 @@ struct PeerGone {
   Endpoint peer;
   wire::PeerFault why{};
 };
-using Notice = std::variant<PieceChecked, PeerBanned, TrackerNews, Finished, Failed, PeerGone>;
+struct WebSeedNews {  ///< a web seed failed; it is asked again later
+  TorrentId torrent{};
+  std::uint32_t web_seed = 0;
+  Error error;
+};
+using Notice = std::variant<PieceChecked, PeerBanned, TrackerNews, Finished, Failed, PeerGone, WebSeedNews>;
 
 struct Actions {
   std::vector<Connect> connects;

@@ -28,7 +28,7 @@ struct Client::Parts {
         random(seed),
         up(options.rate_up_max),
         down(options.rate_down_max),
-        context{options, random, actions, up, down, {}, {}} {}
+        context{options, random, actions, up, down, {}, {}, {}} {}
 
   struct Connection {
     std::unique_ptr<Peer> peer;
@@ -49,6 +49,7 @@ struct Client::Parts {
   ConnId next_conn() { return ConnId{++conns_given}; }
 
   void dial(TorrentId id, const Endpoint& to, Instant now);
+  void add_web_seeds(TorrentId id, Instant now);
   void hear(Connection& c, const Received& in, Instant now);
   bool on_event(Connection& c, Session::Event& event, const Received& in, Instant now);
   void open(Connection& c, const wire::Handshake& handshake, Instant now);
@@ -254,8 +255,20 @@ void Client::Parts::on_announced(const Pending& what, const Result<wire::Announc
   for (const std::string& url : t->take_swarm_trackers()) attach_heartbeat(*t, url, now);
 }
 
-void Client::on_fetched(ConnId, const Received&, Instant) {}
-void Client::on_fetch_ended(ConnId, const Result<void>&, Instant) {}
+void Client::on_fetched(ConnId conn, const Received& received, Instant now) {
+  if (auto* c = parts_->connection(conn); c && c->peer->web_seed) c->torrent->on_fetched(*c->peer, received, now);
+  parts_->settle(now);
+}
+
+void Client::on_fetch_ended(ConnId conn, const Result<void>& ended, Instant now) {
+  if (auto* c = parts_->connection(conn); c && c->peer->web_seed) {
+    if (!ended)
+      parts_->actions.notices.push_back(WebSeedNews{c->torrent->id(), c->peer->web_seed->number, ended.error()});
+    c->torrent->on_fetch_ended(*c->peer, ended.has_value(), now);
+  }
+  parts_->settle(now);
+}
+
 void Client::on_metadata_wrong(TorrentId, Instant) {}
 void Client::set_info(TorrentId, SetInfo, Instant) {}
 
@@ -313,6 +326,16 @@ void Client::Parts::dial(TorrentId id, const Endpoint& to, Instant now) {
   t->attach(*peer);
   connections[number(conn)] = {std::move(peer), t};
   actions.connects.push_back({conn, to});
+}
+
+void Client::Parts::add_web_seeds(TorrentId id, Instant now) {
+  Torrent* t = torrent(id);
+  for (std::uint32_t i = 0; i < t->info().web_seeds; ++i) {
+    const ConnId conn = next_conn();
+    auto& c = connections[number(conn)];
+    c = {std::make_unique<Peer>(conn, web_seed_endpoint(i), true, now), t};
+    t->attach_web_seed(*c.peer, i, now);
+  }
 }
 
 /// One input, read to its end: the table of contents of a connection.
@@ -441,9 +464,10 @@ void Client::Parts::settle(Instant now) {
   wake_stale = wake_stale || !context.closing.empty() || !context.dialing.empty() || context.down_waiting;
   do {
     sweep(now);
+    for (const TorrentId id : std::exchange(context.web_seeding, {})) add_web_seeds(id, now);
     const auto dialing = std::exchange(context.dialing, {});
     for (const auto& [id, to] : dialing) dial(id, to, now);
-  } while (!context.closing.empty());
+  } while (!context.closing.empty() || !context.web_seeding.empty());
 }
 
 /// The same after inputs that may make an announce or a heartbeat due; what peers send never does, so the data path is spared

@@ -44,8 +44,7 @@ struct TorrentInfo {
   bool is_private = false;
   std::vector<std::vector<std::string>> trackers;  ///< BEP 12 tiers: http, https and udp URLs
   std::uint32_t web_seeds = 0;                     ///< how many; the driver knows their addresses
-  /// The raw info dictionary, for peers that ask for it (BEP 9). Nothing in a torrent that is known by its info-hash only: then
-  /// pieces is 0 and all but info_hash, name and trackers is unknown.
+  /// The raw info dictionary, for peers that ask for it (BEP 9); nothing: it is not given.
   std::shared_ptr<const Buffer> metadata;
 };
 
@@ -63,9 +62,10 @@ struct AddTorrent {
   std::vector<std::string>
       swarm_trackers;           ///< base URLs ("http://nas:6969") that said hello: heartbeats instead of announces
   std::vector<Endpoint> peers;  ///< --peer
-  bool seed = false;            ///< data is complete and served from its own place: no Finish, no Save of claims
-  Bitfield wanted;              ///< pieces to fetch; empty: all. The torrent is whole when these are verified
-  bool sequential = false;      ///< lowest piece first
+  bool magnet = false;  ///< only info_hash, name and trackers are known: the info dictionary comes from peers (BEP 9)
+  bool seed = false;    ///< data is complete and served from its own place: no Finish, no Save of claims
+  Bitfield wanted;      ///< pieces to fetch; empty: all. The torrent is whole when these are verified
+  bool sequential = false;  ///< lowest piece first
 };
 
 /// What set_info() tells of a torrent that was added by its info-hash only.
@@ -96,6 +96,7 @@ struct TorrentStats {
   std::uint64_t hash_failures = 0;
   double rate_down = 0, rate_up = 0;  ///< payload bytes/s
   std::uint32_t peers = 0, peers_connecting = 0, peers_known = 0, seeds = 0;
+  std::uint32_t web_seeds = 0;  ///< that are not out for good
   std::uint64_t connect_failures = 0;
   double copies = 0;     ///< among connected peers (without us): least availability + fraction of pieces above it
   double best_peer = 0;  ///< 0 … 1: the best single peer's share

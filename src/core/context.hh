@@ -20,6 +20,7 @@ struct Context {
   Limiter& down;
   std::vector<std::pair<ConnId, wire::PeerFault>> closing;  ///< ended by the client once the input was dealt with
   std::vector<std::pair<TorrentId, Endpoint>> dialing;      ///< likewise: connections to open
+  std::vector<TorrentId> web_seeding;  ///< likewise: torrents whose web seeds take part from now on
 
   bool up_waiting = false, down_waiting = false;  ///< somebody was held back by the limiter
 

@@ -13,6 +13,7 @@
 #include "core/peer/send_queue.hh"
 #include "core/peer/session.hh"
 #include "core/peer/uploads.hh"
+#include "core/torrent/web_seeds.hh"
 
 namespace swarm::core {
 
@@ -42,6 +43,8 @@ struct Peer {
   bool cooperative = false;  ///< a swarm node
   bool upload_only = false;  ///< BEP 21
   PeerId id;
+
+  std::optional<WebSeed> web_seed;  ///< not a connection: a server that is asked by ranges (Torrent::ask_web_seed)
 
   bool am_choking = true, am_interested = false;
   bool peer_choking = true, peer_interested = false;

@@ -32,6 +32,47 @@ void Download::next(ConnId conn, const Bitfield& has, std::size_t most, bool idl
   if (idle && out.empty() && most > 0 && picker_.pickable() == 0) endgame(conn, has, out);
 }
 
+void Download::next_run(ConnId conn, std::uint64_t bytes_max, std::vector<BlockRef>& out) {
+  std::uint32_t piece = 0, block = 0;
+  Begun* b = nullptr;
+  if (free_blocks_ > 0) {
+    const auto fits = [&](const auto& x) {
+      return x.second.free > 0 && !(x.second.alone && x.second.owner && *x.second.owner != conn);
+    };
+    if (const auto it = std::find_if(begun_.begin(), begun_.end(), fits); it != begun_.end()) {
+      piece = it->first, b = &it->second;
+      while (b->blocks[block] != Block::free) ++block;
+    }
+  }
+  if (b == nullptr) {
+    const auto picked = picker_.pick(Bitfield(picker_.pieces(), true));
+    if (!picked) return;
+    begin(*picked, conn);
+    piece = number(*picked), b = &begun_.at(piece);
+  }
+  for (std::uint64_t bytes = 0; bytes < bytes_max && b != nullptr; b = for_run(++piece, conn), block = 0) {
+    if (b->alone) b->owner = conn;
+    for (; block < b->blocks.size() && bytes < bytes_max; ++block) {
+      if (b->blocks[block] != Block::free) return;
+      b->blocks[block] = Block::asked;
+      b->asked_of[block] = 1;
+      b->first_asked[block] = conn;
+      --b->free, --free_blocks_;
+      out.push_back(block_ref(PieceIndex{piece}, block));
+      bytes += out.back().length;
+    }
+  }
+}
+
+/// The piece that a run may go on in: begun already and open to everybody, or begun for it now.
+Download::Begun* Download::for_run(std::uint32_t piece, ConnId conn) {
+  if (piece >= picker_.pieces()) return nullptr;
+  if (picker_.take(PieceIndex{piece})) begin(PieceIndex{piece}, conn);
+  const auto it = begun_.find(piece);
+  if (it == begun_.end() || (it->second.alone && it->second.owner && *it->second.owner != conn)) return nullptr;
+  return &it->second;
+}
+
 bool Download::needs(const BlockRef& block) const {
   const auto it = begun_.find(number(block.piece));
   if (it == begun_.end() || block.begin % block_bytes != 0) return false;

@@ -37,6 +37,10 @@ class Download {
 
   /// Up to `most` blocks to ask this peer for; they count as asked of it. `idle`: nothing is asked of it now (rule 2).
   void next(ConnId conn, const Bitfield& has, std::size_t most, bool idle, std::vector<wire::BlockRef>& out);
+  /// Adjacent free blocks for a source that has everything, over the ends of pieces, up to about `bytes_max` (at least one
+  /// block); they count as asked of it. From the first free one of the pieces begun, else from the piece that the picker gives.
+  void next_run(ConnId conn, std::uint64_t bytes_max, std::vector<wire::BlockRef>& out);
+  std::size_t free_blocks() const { return free_blocks_; }  ///< of pieces begun
   /// Is this block still missing?
   bool needs(const wire::BlockRef& block) const;
   /// A whole block came. False when another copy was first. `others` gets the connections to cancel it at.
@@ -81,6 +85,7 @@ class Download {
 
   wire::BlockRef block_ref(PieceIndex piece, std::uint32_t index) const;
   void take_free(std::uint32_t piece, Begun& b, ConnId conn, std::size_t most, std::vector<wire::BlockRef>& out);
+  Begun* for_run(std::uint32_t piece, ConnId conn);
   void begin(PieceIndex piece, ConnId conn);
   void endgame(ConnId conn, const Bitfield& has, std::vector<wire::BlockRef>& out);
 

@@ -108,6 +108,12 @@ std::optional<PieceIndex> Picker::pick(const Bitfield& peer_has) {
   return PieceIndex{found};
 }
 
+bool Picker::take(PieceIndex piece) {
+  if (!pickable_[piece]) return false;
+  unwant(piece);
+  return true;
+}
+
 std::uint32_t Picker::availability(PieceIndex piece) const { return base_[number(piece)] + everywhere_; }
 
 std::uint32_t Picker::pickable() const { return static_cast<std::uint32_t>(order_.size()); }

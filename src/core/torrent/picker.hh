@@ -35,9 +35,12 @@ class Picker {
   void unwant(PieceIndex piece);          ///< verified, awaiting a check, or not chosen
   /// The next piece to begin with a peer that has these; it is begun from now on.
   std::optional<PieceIndex> pick(const Bitfield& peer_has);
+  /// Begins this one, when it may be picked.
+  bool take(PieceIndex piece);
   void put_back(PieceIndex piece) { want(piece); }
 
   std::uint32_t availability(PieceIndex piece) const;
+  std::uint32_t pieces() const { return static_cast<std::uint32_t>(base_.size()); }
   std::uint32_t pickable() const;                    ///< wanted and not begun
   bool interesting(const Bitfield& peer_has) const;  ///< would pick() give something?
   /// Least availability over all pieces + the fraction of pieces above it.

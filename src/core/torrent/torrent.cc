@@ -53,6 +53,7 @@ Torrent::Content::Content(const TorrentInfo& info, const Resume& resume, const B
 
 void Torrent::begin(const Resume& resume, const Bitfield& wanted, bool sequential, Instant now) {
   content_.emplace(info_, resume, wanted, sequential, context_.random);
+  if (info_.web_seeds > 0 && !content_->progress.whole()) context_.web_seeding.push_back(id_);
   for (PieceIndex p : resume.unchecked)
     if (content_->progress.unchecked(p)) context_.actions.checks.push_back({id_, p});
   if (seed_ && content_->progress.whole()) {
@@ -69,6 +70,16 @@ void Torrent::attach(Peer& peer) {
   peers_.push_back(&peer);
   peer.session.set_pieces(info_.pieces);
   peer.has = Bitfield(info_.pieces);
+}
+
+void Torrent::attach_web_seed(Peer& peer, std::uint32_t number, Instant now) {
+  peer.web_seed = WebSeed{.number = number};
+  peer.peer_choking = false;
+  peer.am_interested = true;
+  attach(peer);
+  peer.has.set_all(true);
+  content_->picker.on_bitfield(peer.has);
+  ask(peer, now);
 }
 
 void Torrent::on_connected(Peer& peer, Instant now) {
@@ -279,6 +290,7 @@ void Torrent::on_payload(Peer& peer, const Session::Payload& fragment, const Rec
     auto other = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == c; });
     if (other == peers_.end() || !(*other)->requests.drop(block)) continue;
     say(**other, wire::Cancel{block});
+    if ((*other)->web_seed && (*other)->requests.size() == 0) end_fetch(**other, now);
     ask(**other, now);
   }
 }
@@ -293,7 +305,7 @@ void Torrent::on_gone(Peer& peer, PeerFault why, Instant now) {
   release_requests(peer);
   content_->download.on_gone(peer.conn);
   content_->picker.on_gone(peer.has);
-  if (const auto at = peer.outgoing ? peer.endpoint : peer.listens) {
+  if (const auto at = peer.outgoing ? peer.endpoint : peer.listens; at && !peer.web_seed) {
     const bool hopeless = why == PeerFault::both_seeds || why == PeerFault::duplicate_connection;
     peer.ready      ? discovery_.addresses().on_gone(*at, !hopeless, now)
     : peer.outgoing ? discovery_.addresses().on_failed(*at, now)
@@ -321,7 +333,7 @@ void Torrent::next_outgoing(Peer& peer, std::size_t bytes_max, Instant now, Outg
 }
 
 void Torrent::say(Peer& peer, const wire::PeerMessage& message) {
-  if (peer.closing) return;
+  if (peer.closing || peer.web_seed) return;
   wire::append_message(peer.send.small(), message);
   context_.announce(peer);
   if (peer.send.overflown()) context_.close(peer, PeerFault::too_many_requests);
@@ -335,6 +347,7 @@ bool Torrent::valid(const wire::BlockRef& block) const {
 // ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Torrent::ask(Peer& peer, Instant now) {
+  if (peer.web_seed) return ask_web_seed(peer, now);
   if (!peer.ready || peer.closing || peer.peer_choking || !peer.am_interested || !leeching() || stopping_) return;
   std::uint64_t most = peer.requests.room();
   if (peer.requests.waiting(now) > stall_timeout) most = 0;
@@ -349,6 +362,65 @@ void Torrent::ask(Peer& peer, Instant now) {
     context_.down.take(b.length, now);
     say(peer, wire::Request{b});
   }
+}
+
+void Torrent::ask_web_seed(Peer& peer, Instant now) {
+  WebSeed& seed = *peer.web_seed;
+  if (peer.closing || !seed.ready(now) || !leeching() || stopping_) return;
+  const std::uint64_t budget = context_.down.available(now);
+  if (budget == 0) {
+    context_.down_waiting = true;
+    return;
+  }
+  const auto sources = static_cast<std::size_t>(std::count_if(
+      peers_.begin(), peers_.end(), [](const Peer* p) { return p->web_seed || (p->ready && p->wanted > 0); }));
+  const std::uint64_t free = std::uint64_t{content_->picker.pickable()} * info_.piece_bytes +
+                             std::uint64_t{content_->download.free_blocks()} * wire::block_bytes;
+  const auto bytes = std::min(budget, seed.next_length(peer.down.rate(now), free, sources, info_.piece_bytes));
+  blocks_.clear();
+  content_->download.next_run(peer.conn, bytes, blocks_);
+  if (blocks_.empty()) return;
+  std::uint64_t length = 0;
+  for (const wire::BlockRef& b : blocks_) {
+    peer.requests.asked(b, now);
+    length += b.length;
+  }
+  context_.down.take(length, now);
+  const wire::BlockRef& first = blocks_.front();
+  seed.began(std::uint64_t{number(first.piece)} * info_.piece_bytes + first.begin, length);
+  context_.actions.fetches.push_back({peer.conn, id_, seed.number, seed.offset, seed.length});
+}
+
+void Torrent::on_fetched(Peer& peer, const Received& in, Instant now) {
+  WebSeed& seed = *peer.web_seed;
+  const auto bytes = static_cast<std::uint32_t>(in.bytes.empty() ? in.virtual_bytes : in.bytes.size());
+  for (std::uint32_t offset = 0; offset < bytes && seed.done < seed.length;) {
+    const std::uint64_t at = seed.offset + seed.done;
+    const PieceIndex piece{static_cast<std::uint32_t>(at / info_.piece_bytes)};
+    const auto within = static_cast<std::uint32_t>(at % info_.piece_bytes);
+    wire::BlockRef block{piece, within - within % wire::block_bytes, 0};
+    block.length = std::min(wire::block_bytes, content_->download.piece_size(piece) - block.begin);
+    Session::Payload fragment{block, within - block.begin, offset, 0};
+    fragment.length = std::min(bytes - offset, block.length - fragment.at);
+    offset += fragment.length;
+    seed.done += fragment.length;
+    on_payload(peer, fragment, in, now);
+  }
+  peer.last_received = now;
+  peer.refill = false;
+}
+
+/// All that it would still bring has come from elsewhere.
+void Torrent::end_fetch(Peer& peer, Instant now) {
+  if (!peer.web_seed->busy()) return;
+  peer.web_seed->ended(true, now);
+  context_.actions.closes.push_back({peer.conn});
+}
+
+void Torrent::on_fetch_ended(Peer& peer, bool whole, Instant now) {
+  peer.web_seed->ended(whole && peer.web_seed->done == peer.web_seed->length, now);
+  release_requests(peer);
+  ask_all(now);
 }
 
 void Torrent::ask_all(Instant now) {
@@ -443,15 +515,15 @@ void Torrent::strike(const Sender& sender, std::uint32_t blocks) {
   const std::uint32_t count = ++strikes_[sender.endpoint];
   auto at = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == sender.conn; });
   const bool other_source = std::any_of(peers_.begin(), peers_.end(), [&](const Peer* p) {
-    return p->ready && !p->closing && p->conn != sender.conn && p->wanted > 0;
+    return !p->closing && p->conn != sender.conn && (p->web_seed || (p->ready && p->wanted > 0));
   });
   if (!other_source && count < strikes_of_last_source) return;
   if (!discovery_.addresses().banned(sender.endpoint)) notice(PeerBanned{id_, sender.endpoint, blocks});  // told once
   discovery_.addresses().ban(sender.endpoint);
-  if (banned_addresses_.size() < banned_max && !sender.endpoint.address.is_loopback())
-    banned_addresses_.insert(sender.endpoint.address);
+  const bool one_host = !sender.endpoint.address.is_loopback() && !web_seed_number(sender.endpoint);
+  if (banned_addresses_.size() < banned_max && one_host) banned_addresses_.insert(sender.endpoint.address);
   if (at == peers_.end()) return;
-  if (banned_ids_.size() < banned_max) banned_ids_.insert((*at)->id);
+  if (banned_ids_.size() < banned_max && !(*at)->web_seed) banned_ids_.insert((*at)->id);
   context_.close(**at, PeerFault::sent_wrong_data);
 }
 
@@ -464,6 +536,7 @@ void Torrent::check_whole(Instant now) {
   if (!content_->progress.whole() || !leeching()) return;
   phase_ = Phase::finishing;
   for (Peer* p : peers_) {
+    if (p->web_seed) context_.close(*p, PeerFault::both_seeds);
     if (!p->ready) continue;
     release_requests(*p);
     update_interest(*p);
@@ -568,8 +641,10 @@ bool Torrent::moving(Instant now) const {
 
 void Torrent::connect_more(Instant now) {
   if (stopping_ || phase_ == Phase::failed || phase_ == Phase::finishing) return;
-  const auto half_open = std::count_if(peers_.begin(), peers_.end(), [](const Peer* p) { return !p->ready; });
-  discovery_.connect_more(peers_.size(), static_cast<std::size_t>(half_open), now);
+  std::size_t connections = 0, half_open = 0;
+  for (const Peer* p : peers_)
+    if (!p->web_seed) ++connections, half_open += p->ready ? 0 : 1;
+  discovery_.connect_more(connections, half_open, now);
 }
 
 // ── time ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -588,14 +663,15 @@ void Torrent::on_time(Instant now) {
 
 void Torrent::look_after(Peer& peer, Instant now) {
   if (peer.closing) return;
+  if (peer.requests.waiting(now) >
+      stall_timeout)  // its blocks are free for others; what still comes from it is welcome
+    for (const wire::BlockRef& b : peer.requests.all()) content_->download.release(b, peer.conn);
+  if (peer.web_seed) return;
   if (!peer.ready) {
     if (now - peer.since > handshake_timeout) context_.close(peer, PeerFault::handshake_timeout);
     return;
   }
   if (now - peer.last_received > idle_timeout) return context_.close(peer, PeerFault::idle_timeout);
-  if (peer.requests.waiting(now) >
-      stall_timeout)  // its blocks are free for others; what still comes from it is welcome
-    for (const wire::BlockRef& b : peer.requests.all()) content_->download.release(b, peer.conn);
   if (now - peer.last_sent > keep_alive_interval) {
     wire::append_keep_alive(peer.send.small());
     peer.last_sent = now;
@@ -647,7 +723,7 @@ TorrentStats Torrent::stats(Instant now) const {
   s.rate_up = up_.rate(now);
   for (const Peer* p : peers_) {
     if (!p->ready) {
-      ++s.peers_connecting;
+      p->web_seed ? ++s.web_seeds : ++s.peers_connecting;
       continue;
     }
     ++s.peers;

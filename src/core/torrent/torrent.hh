@@ -28,6 +28,7 @@ class Torrent {
 
   // Connections: attached from the first moment that they are known to be for this torrent until on_gone.
   void attach(Peer& peer);
+  void attach_web_seed(Peer& peer, std::uint32_t number, Instant now);
   void on_connected(Peer& peer, Instant now);  ///< ours to it: the transport is up
   void on_opened(Peer& peer, const wire::Handshake& handshake, Instant now);
   void on_named(Peer& peer, const PeerId& id, Instant now);
@@ -35,6 +36,8 @@ class Torrent {
   void on_payload(Peer& peer, const Session::Payload& fragment, const Received& in, Instant now);
   void on_read(Peer& peer, Instant now);  ///< all of an input was dealt with
   void on_gone(Peer& peer, wire::PeerFault why, Instant now);
+  void on_fetched(Peer& web_seed, const Received& in, Instant now);
+  void on_fetch_ended(Peer& web_seed, bool whole, Instant now);
   void next_outgoing(Peer& peer, std::size_t bytes_max, Instant now, Outgoing& out);
 
   // Disk.
@@ -79,6 +82,8 @@ class Torrent {
   void set_has(Peer& peer, Bitfield has);
   void update_interest(Peer& peer);
   void ask(Peer& peer, Instant now);
+  void ask_web_seed(Peer& peer, Instant now);
+  void end_fetch(Peer& peer, Instant now);
   void release_requests(Peer& peer);
   void rechoke(Instant now);
   void choke(Peer& peer);
