@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <utility>
 #include <variant>
 
 #include "base/text.hh"
+#include "core/torrent/web_seeds.hh"
 
 namespace swarm::cli {
 
@@ -25,8 +27,8 @@ void News::on(const core::PieceChecked& n) {
 }
 
 void News::on(const core::PeerBanned& n) {
-  session_.voice().warn(fmt::format("{}  {} sent {}, and is asked no more", session_.voice().clock(), n.peer.text(),
-                                    counted(n.blocks_wrong, "wrong block", "wrong blocks")));
+  session_.voice().warn(fmt::format("{}  {} sent {}, and is asked no more", session_.voice().clock(),
+                                    sender_text(n.peer), counted(n.blocks_wrong, "wrong block", "wrong blocks")));
 }
 
 void News::on(const core::TrackerNews& n) {
@@ -40,6 +42,13 @@ void News::on(const core::TrackerNews& n) {
   } else if (was_bad) {
     session_.voice().advise(fmt::format("{}  tracker {} answers again", session_.voice().clock(), printable(n.url)));
   }
+}
+
+void News::on(const core::WebSeedNews& n) {
+  const auto name = sender_text(core::web_seed_endpoint(n.web_seed));
+  auto& last = said_[name];
+  if (std::exchange(last, n.error.message) == n.error.message) return;
+  session_.voice().warn(fmt::format("{}  {}: {}", session_.voice().clock(), name, n.error.message));
 }
 
 void News::on(const core::PeerGone& n) {

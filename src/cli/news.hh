@@ -30,6 +30,7 @@ class News {
   void on(const core::PeerBanned& n);
   void on(const core::TrackerNews& n);
   void on(const core::PeerGone& n);
+  void on(const core::WebSeedNews& n);
   void on(const core::Finished&) {}
   void on(const core::Failed&) {}
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.hh"
+#include "core/torrent/web_seeds.hh"
 
 namespace swarm::cli {
 
@@ -117,8 +118,13 @@ std::string piece_line(const PieceCheck& check, std::string_view clock, const Lo
   line += "  ";
   line += painted("sha1 MISMATCH", Paint::bad, look);
   std::string from;
-  for (const auto& peer : check.from) from += (from.empty() ? " from " : " and ") + peer.text();
+  for (const auto& peer : check.from) from += (from.empty() ? " from " : " and ") + sender_text(peer);
   return line + (from.empty() && check.on_disk ? " on disk" : from) + ", fetching it again";
+}
+
+std::string sender_text(const Endpoint& sender) {
+  const auto web_seed = core::web_seed_number(sender);
+  return web_seed ? fmt::format("web seed {}", *web_seed + 1) : sender.text();
 }
 
 }  // namespace swarm::cli

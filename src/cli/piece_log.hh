@@ -61,6 +61,9 @@ class PieceLog {
   Instant next_line_{};
 };
 
+/// Who sent it: "100.64.0.9:6881", or "web seed 1" (core::web_seed_endpoint).
+std::string sender_text(const Endpoint& sender);
+
 /// "12:04:11  pi  debian.iso  piece 406  sha1 MISMATCH from 100.64.0.9:6881, fetching it again"
 std::string piece_line(const PieceCheck& check, std::string_view clock, const Look& look);
 

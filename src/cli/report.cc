@@ -29,9 +29,9 @@ Json json_list(const std::vector<std::string>& items) {
   return list;
 }
 
-std::vector<std::string> texts(const std::vector<Endpoint>& endpoints) {
+std::vector<std::string> texts(const std::vector<Endpoint>& senders) {
   std::vector<std::string> out;
-  for (const auto& e : endpoints) out.push_back(e.text());
+  for (const auto& e : senders) out.push_back(sender_text(e));
   return out;
 }
 
@@ -239,7 +239,7 @@ std::string piece_logfmt(const PieceCheck& check, std::string_view time) {
   line += fmt::format(" first={} count={} sha1={}", check.first, check.count, check.ok ? "ok" : "mismatch");
   if (check.on_disk) line += " on_disk=true";
   std::string from;
-  for (const auto& peer : check.from) from += (from.empty() ? "" : ",") + peer.text();
+  for (const auto& peer : check.from) from += (from.empty() ? "" : ",") + sender_text(peer);
   return from.empty() ? line : line + fmt::format(" from={}", from);
 }
 

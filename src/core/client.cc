@@ -269,8 +269,15 @@ void Client::on_fetch_ended(ConnId conn, const Result<void>& ended, Instant now)
   parts_->settle(now);
 }
 
-void Client::on_metadata_wrong(TorrentId, Instant) {}
-void Client::set_info(TorrentId, SetInfo, Instant) {}
+void Client::on_metadata_wrong(TorrentId torrent, Instant now) {
+  if (Torrent* t = parts_->torrent(torrent)) t->on_metadata_wrong(now);
+  parts_->settle_all(now);
+}
+
+void Client::set_info(TorrentId torrent, SetInfo info, Instant now) {
+  if (Torrent* t = parts_->torrent(torrent)) t->set_info(std::move(info), now);
+  parts_->settle_all(now);
+}
 
 void Client::on_time(Instant now) {
   Parts& p = *parts_;

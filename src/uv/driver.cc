@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "base/sha1.hh"
 #include "base/text.hh"
 #include "core/drive.hh"
 #include "disk/checkpoint.hh"
@@ -43,7 +44,19 @@ std::string fresh_node_id() {
   return to_hex(bytes);
 }
 
-core::TorrentInfo info_for_core(const wire::Metainfo& info, std::vector<std::vector<std::string>> trackers) {
+std::vector<std::vector<std::string>> usable(std::vector<std::vector<std::string>> trackers) {
+  for (auto& tier : trackers) {
+    std::erase_if(tier, [](const std::string& url) {
+      return !url.starts_with("http://") && !url.starts_with("https://") && !url.starts_with("udp://");
+    });
+  }
+  std::erase_if(trackers, [](const auto& tier) { return tier.empty(); });
+  return trackers;
+}
+
+core::TorrentInfo info_for_core(const std::shared_ptr<const wire::Metainfo>& metainfo,
+                                std::vector<std::vector<std::string>> trackers) {
+  const wire::Metainfo& info = *metainfo;
   core::TorrentInfo out;
   out.info_hash = info.info_hash;
   out.name = info.name;
@@ -51,12 +64,8 @@ core::TorrentInfo info_for_core(const wire::Metainfo& info, std::vector<std::vec
   out.piece_bytes = info.piece_bytes;
   out.pieces = info.piece_count();
   out.is_private = info.is_private;
-  out.trackers = trackers.empty() ? info.trackers : std::move(trackers);
-  for (auto& tier : out.trackers) {
-    std::erase_if(tier,
-                  [](const std::string& url) { return !url.starts_with("http://") && !url.starts_with("https://"); });
-  }
-  std::erase_if(out.trackers, [](const auto& tier) { return tier.empty(); });
+  out.trackers = usable(trackers.empty() ? info.trackers : std::move(trackers));
+  out.metadata = {metainfo, &info.info};  // lives as long as the metainfo does
   return out;
 }
 
@@ -67,8 +76,10 @@ core::TorrentInfo info_for_core(const wire::Metainfo& info, std::vector<std::vec
 // with in the turn.
 struct Driver::Parts {
   struct Torrent {
-    std::unique_ptr<TorrentFiles> files;
-    bool busy = false;  ///< its queue may have a job to start
+    std::unique_ptr<TorrentFiles> files;  ///< nothing while only the info-hash is known
+    bool busy = false;                    ///< its queue may have a job to start
+    InfoHash info_hash{};                 ///< this and on_metadata: of a magnet link
+    Found on_metadata;
   };
 
   Driver& self;
@@ -113,6 +124,8 @@ struct Driver::Parts {
   TorrentFiles::Events files_events(TorrentId id);
   TorrentId add_files(core::AddTorrent add, std::shared_ptr<const wire::Metainfo> info,
                       std::shared_ptr<disk::Storage> storage, std::vector<disk::FileStamp> stamps);
+  std::optional<TorrentId> magnet(const InfoHash& info_hash) const;
+  void on_metadata(TorrentId id, bool right, Result<wire::Metainfo> info);
   TorrentFiles& files(TorrentId id) { return *torrents[number(id)].files; }
   Instant now() const { return loop.now(); }
 
@@ -210,7 +223,8 @@ void Driver::Parts::on_time() {
 /// One torrent after the other, so that a thousand of them do not keep the workers from everything else.
 void Driver::Parts::watch_files() {
   while (!stopped && next_watched < torrents.size()) {
-    if (torrents[next_watched++].files->look_for_changes()) return;
+    const auto& watched = torrents[next_watched++].files;
+    if (watched && watched->look_for_changes()) return;
   }
   next_watched = 0;
   if (!stopped) watch_timer.start(options.changed_every);
@@ -304,7 +318,33 @@ void Driver::send(ConnId conn) {
 }
 
 void Driver::fetch(const core::Fetch&) {}
-void Driver::check_metadata(core::CheckMetadata&) {}
+
+void Driver::check_metadata(core::CheckMetadata& metadata) {
+  struct Checked {
+    bool right = false;
+    Result<wire::Metainfo> info;
+  };
+  const InfoHash wanted = parts_->torrents[number(metadata.torrent)].info_hash;
+  parts_->workers.run(
+      [info = std::move(metadata.info), wanted]() -> Checked {
+        const auto right = sha1(*info).bytes == wanted.bytes;
+        return {right, right ? wire::parse_info(*info, to_hex(wanted)) : wire::Metainfo{}};
+      },
+      [p = parts_.get(), id = metadata.torrent](Checked checked) {
+        p->on_metadata(id, checked.right, std::move(checked.info));
+      });
+}
+
+void Driver::Parts::on_metadata(TorrentId id, bool right, Result<wire::Metainfo> info) {
+  auto& torrent = torrents[number(id)];
+  if (!right) {
+    client->on_metadata_wrong(id, now());
+  } else if (const auto done = std::exchange(torrent.on_metadata, {})) {
+    info ? done(std::make_shared<const wire::Metainfo>(std::move(*info))) : done(tl::unexpected(info.error()));
+  }
+  turn();
+}
+
 void Driver::announce(core::Announce&) {}
 
 void Driver::exchange(core::Exchange& exchange) {
@@ -387,9 +427,10 @@ void Driver::add(AddDownload download, std::function<void(Result<Added>)> done) 
     if (p->stopping) return done(fail(Exit::other, "stopping", "the program is stopping"));
     if (!looked.found) return done(tl::unexpected(std::move(looked.found.error())));
     core::AddTorrent add;
-    add.info = info_for_core(*download.info, std::move(download.trackers));
+    add.info = info_for_core(download.info, std::move(download.trackers));
     add.swarm_trackers = std::move(download.swarm_trackers);
     add.peers = std::move(download.peers);
+    add.sequential = download.sequential;
     Added added;
     added.resumed = looked.found->anything;
     added.pieces_verified = static_cast<std::uint32_t>(looked.found->verified.count());
@@ -405,7 +446,7 @@ void Driver::add(AddDownload download, std::function<void(Result<Added>)> done) 
 
 TorrentId Driver::add_seed(AddSeed seed) {
   core::AddTorrent add;
-  add.info = info_for_core(*seed.info, std::move(seed.trackers));
+  add.info = info_for_core(seed.info, std::move(seed.trackers));
   add.resume.verified = std::move(seed.verified);
   add.swarm_trackers = std::move(seed.swarm_trackers);
   add.peers = std::move(seed.peers);
@@ -416,14 +457,47 @@ TorrentId Driver::add_seed(AddSeed seed) {
   return id;
 }
 
+TorrentId Driver::add_magnet(AddMagnet magnet, Found done) {
+  Parts& p = *parts_;
+  core::AddTorrent add;
+  add.magnet = true;
+  add.info.info_hash = magnet.info_hash;
+  add.info.name = std::move(magnet.name);
+  add.info.trackers = usable(std::move(magnet.trackers));
+  add.swarm_trackers = std::move(magnet.swarm_trackers);
+  add.peers = std::move(magnet.peers);
+  const TorrentId id = p.client->add(std::move(add), p.now());
+  p.torrents.resize(number(id) + std::size_t{1});
+  p.torrents[number(id)].info_hash = magnet.info_hash;
+  p.torrents[number(id)].on_metadata = std::move(done);
+  p.turn();
+  return id;
+}
+
+/// A torrent that is known by its info-hash only, so far.
+std::optional<TorrentId> Driver::Parts::magnet(const InfoHash& info_hash) const {
+  const auto id = client->find(info_hash);
+  return id && !torrents[number(*id)].files ? id : std::nullopt;
+}
+
 /// The files are there before the client's actions about them are carried out.
 TorrentId Driver::Parts::add_files(core::AddTorrent add, std::shared_ptr<const wire::Metainfo> info,
                                    std::shared_ptr<disk::Storage> storage, std::vector<disk::FileStamp> stamps) {
+  const auto put_files = [&](TorrentId id) {
+    torrents[number(id)].files = std::make_unique<TorrentFiles>(workers, std::move(info), std::move(storage),
+                                                                std::move(stamps), files_events(id));
+    return id;
+  };
+  if (const auto known = magnet(add.info.info_hash)) {
+    put_files(*known);
+    for (const Endpoint& peer : add.peers) client->add_peer(*known, peer, now());
+    client->set_info(*known, {std::move(add.info), std::move(add.resume), std::move(add.wanted), add.sequential},
+                     now());
+    return *known;
+  }
   const TorrentId id = client->add(std::move(add), now());
   torrents.resize(number(id) + std::size_t{1});
-  torrents[number(id)].files =
-      std::make_unique<TorrentFiles>(workers, std::move(info), std::move(storage), std::move(stamps), files_events(id));
-  return id;
+  return put_files(id);
 }
 
 void Driver::add_peer(TorrentId torrent, const HostPort& peer) {

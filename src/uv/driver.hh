@@ -92,10 +92,11 @@ class Driver {
   /// Looks what is on the disk (a worker does), then adds it; `done` with Exit::disk when there is not enough room.
   void add(AddDownload download, std::function<void(Result<Added>)> done);
   TorrentId add_seed(AddSeed seed);
-  /// Joins the swarm of an info-hash to get the info dictionary from its peers (BEP 9), until `done` is called with it,
-  /// once; that its hash is right was checked. add() of the same info-hash then goes on with the peers that were found;
-  /// remove() gives it up.
-  TorrentId add_magnet(AddMagnet magnet, std::function<void(std::shared_ptr<const wire::Metainfo>)> done);
+  /// Joins the swarm of an info-hash to get the info dictionary from its peers (BEP 9). `done` is called with it, once; its
+  /// hash is right then, and Exit::integrity says that it is no torrent all the same. add() of the same info-hash goes on
+  /// with the peers that were found; remove() gives it up.
+  using Found = std::function<void(Result<std::shared_ptr<const wire::Metainfo>>)>;
+  TorrentId add_magnet(AddMagnet magnet, Found done);
   /// --peer: resolves the host, then tells the client. Names that do not resolve are told as TrackerNews.
   void add_peer(TorrentId torrent, const HostPort& peer);
   /// `stopped` to trackers, a clean checkpoint.

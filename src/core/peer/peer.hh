@@ -51,6 +51,13 @@ struct Peer {
   Instant unchoked_since{};
 
   Bitfield has;
+  /// What it said of its pieces before the info dictionary was known; at most early_max HAVEs.
+  struct Early {
+    bool all = false;
+    Buffer bitfield;
+    std::vector<PieceIndex> have;
+  };
+  Early early;
   std::uint32_t wanted = 0;  ///< pieces that it has and we still lack
   bool refill = false;       ///< ask it for more once the input is read to its end
   bool taking = false;       ///< the block that is arriving is one that we want

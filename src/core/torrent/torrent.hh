@@ -40,6 +40,10 @@ class Torrent {
   void on_fetch_ended(Peer& web_seed, bool whole, Instant now);
   void next_outgoing(Peer& peer, std::size_t bytes_max, Instant now, Outgoing& out);
 
+  // Of a torrent that was added by its info-hash only.
+  void on_metadata_wrong(Instant now);
+  void set_info(SetInfo set, Instant now);
+
   // Disk.
   void on_stored(PieceIndex piece, std::span<const std::uint32_t> wrong_blocks, Instant now);
   void on_hash_failed(PieceIndex piece, Instant now);
@@ -77,9 +81,14 @@ class Torrent {
 
  private:
   void greet(Peer& peer);
+  static constexpr Duration stall_timeout = 30s;  ///< asked and nothing came: others may take its blocks
+
   void introduce(Peer& peer);
+  void introduce_extended(Peer& peer);
   void say(Peer& peer, const wire::PeerMessage& message);
   void set_has(Peer& peer, Bitfield has);
+  bool keep_early(Peer& peer, const wire::PeerMessage& message);
+  void take_early(Peer& peer);
   void update_interest(Peer& peer);
   void ask(Peer& peer, Instant now);
   void ask_web_seed(Peer& peer, Instant now);
@@ -99,13 +108,15 @@ class Torrent {
   void begin(const Resume& resume, const Bitfield& wanted, bool sequential, Instant now);
   void notice(Notice n) { context_.actions.notices.push_back(std::move(n)); }
   bool valid(const wire::BlockRef& block) const;
-  bool complete() const { return phase_ != Phase::metadata && content_->progress.complete(); }
+  std::uint64_t bytes_left() const;
+  bool complete() const { return known_ && content_->progress.complete(); }
   bool leeching() const { return phase_ == Phase::checking || phase_ == Phase::downloading; }
 
   TorrentId id_;
   TorrentInfo info_;
   Context& context_;
   bool seed_;
+  bool known_;  ///< the info dictionary
   Phase phase_ = Phase::checking;
   bool stopping_ = false, clean_save_asked_ = false, clean_saved_ = false;
 

@@ -1,0 +1,437 @@
+// What a torrent's peers say and are told, blocks included. Its life, its pieces and its trackers: torrent.cc.
+#include <algorithm>
+
+#include "core/torrent/torrent.hh"
+
+namespace swarm::core {
+
+using wire::PeerFault;
+
+namespace {
+constexpr std::size_t early_haves_max = 65'536;
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+}  // namespace
+
+// ── connections ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::attach(Peer& peer) {
+  peers_.push_back(&peer);
+  peer.session.set_pieces(info_.pieces);
+  peer.has = Bitfield(info_.pieces);
+}
+
+void Torrent::attach_web_seed(Peer& peer, std::uint32_t number, Instant now) {
+  peer.web_seed = WebSeed{.number = number};
+  peer.peer_choking = false;
+  peer.am_interested = true;
+  attach(peer);
+  peer.has.set_all(true);
+  content_->picker.on_bitfield(peer.has);
+  ask(peer, now);
+}
+
+void Torrent::on_connected(Peer& peer, Instant now) {
+  peer.last_received = now;
+  greet(peer);
+}
+
+void Torrent::greet(Peer& peer) {
+  if (std::exchange(peer.greeted, true)) return;
+  wire::Handshake ours;
+  ours.info_hash = info_.info_hash;
+  ours.peer_id = context_.options.peer_id;
+  ours.fast = true;
+  ours.extended = true;
+  append(peer.send.small(), wire::encode(ours));
+  context_.announce(peer);
+}
+
+void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant) {
+  if (handshake.info_hash != info_.info_hash) return context_.close(peer, PeerFault::unknown_torrent);
+  if (stopping_ || phase_ == Phase::failed) return context_.close(peer, PeerFault::torrent_stopped);
+  if (!peer.outgoing && peers_.size() > context_.options.peers_max)
+    return context_.close(peer, PeerFault::too_many_peers);
+  peer.fast = handshake.fast;
+  peer.extended = handshake.extended;
+  greet(peer);  // some clients wait for ours before they send their peer id
+}
+
+void Torrent::on_named(Peer& peer, const PeerId& id, Instant now) {
+  peer.id = id;
+  if (id == context_.options.peer_id) {
+    if (peer.outgoing) discovery_.addresses().ban(peer.endpoint);
+    return context_.close(peer, PeerFault::self_connection);
+  }
+  if (banned(peer)) return context_.close(peer, PeerFault::sent_wrong_data);
+  settle_duplicates(peer);
+  if (peer.closing) return;
+  peer.ready = true;
+  peer.cooperative = as_text(id.view()).starts_with("-SW");
+  peer.since = now;
+  if (peer.outgoing) discovery_.addresses().on_connected(peer.endpoint), peer.listens = peer.endpoint;
+  introduce(peer);
+}
+
+/// Two connections to one peer: the one that the higher peer id opened stays; of two in one direction, the older.
+void Torrent::settle_duplicates(Peer& peer) {
+  for (Peer* other : peers_) {
+    if (other == &peer || !other->ready || other->closing || other->id != peer.id) continue;
+    const bool we_are_higher = context_.options.peer_id > peer.id;
+    const bool keep_new = peer.outgoing != other->outgoing && peer.outgoing == we_are_higher;
+    return context_.close(keep_new ? *other : peer, PeerFault::duplicate_connection);
+  }
+}
+
+/// What a peer hears first: what we have, then who we are.
+void Torrent::introduce(Peer& peer) {
+  const Bitfield& have = content_->progress.verified();
+  if (peer.fast && have.all() && known_) {
+    say(peer, wire::HaveAll{});
+  } else if (peer.fast && have.none()) {
+    say(peer, wire::HaveNone{});
+  } else if (!have.none()) {
+    say(peer, wire::BitfieldBits{have.bytes()});
+  }
+  if (peer.extended) introduce_extended(peer);
+  context_.announce(peer);
+}
+
+void Torrent::on_message(Peer& peer, const wire::PeerMessage& message) {
+  if (!known_ && keep_early(peer, message)) return;
+  const auto negotiated = [&] {
+    if (peer.fast) return true;
+    context_.close(peer, PeerFault::not_negotiated);
+    return false;
+  };
+  std::visit(Overloaded{
+                 [&](const wire::Choke&) {
+                   peer.peer_choking = true;
+                   if (!peer.fast) release_requests(peer);  // with the fast extension each one is rejected
+                 },
+                 [&](const wire::Unchoke&) {
+                   peer.peer_choking = false;
+                   peer.refill = true;
+                 },
+                 [&](const wire::Interested&) {
+                   peer.peer_interested = true;
+                   rechoke_ = true;
+                 },
+                 [&](const wire::NotInterested&) {
+                   peer.peer_interested = false;
+                   rechoke_ = true;
+                 },
+                 [&](const wire::Have& m) {
+                   if (number(m.piece) >= info_.pieces) return context_.close(peer, PeerFault::bad_piece_index);
+                   if (peer.has[m.piece]) return;
+                   peer.has.set(m.piece);
+                   content_->picker.on_have(m.piece);
+                   if (content_->progress.missing(m.piece)) ++peer.wanted;
+                   update_interest(peer);
+                   if (peer.requests.size() == 0) peer.refill = true;
+                 },
+                 [&](const wire::BitfieldBits& m) {  // at any time: aria2 sends one in place of many HAVEs
+                   auto has = Bitfield::from(m.bytes, info_.pieces);
+                   if (!has) return context_.close(peer, PeerFault::bad_bitfield);
+                   set_has(peer, std::move(*has));
+                 },
+                 [&](const wire::HaveAll&) {
+                   if (negotiated()) set_has(peer, Bitfield(info_.pieces, true));
+                 },
+                 [&](const wire::HaveNone&) {
+                   if (negotiated()) set_has(peer, Bitfield(info_.pieces));
+                 },
+                 [&](const wire::Request& m) { on_request(peer, m.block); },
+                 [&](const wire::Cancel& m) {
+                   if (peer.uploads.cancel(m.block) && peer.fast) say(peer, wire::Reject{m.block});
+                 },
+                 [&](const wire::Reject& m) {
+                   if (negotiated() && peer.requests.drop(m.block)) content_->download.release(m.block, peer.conn);
+                 },
+                 [&](const wire::Suggest&) { (void)negotiated(); },
+                 [&](const wire::AllowedFast&) { (void)negotiated(); },
+                 [&](const wire::Port&) {},
+                 [&](const wire::Extended& m) { on_extended(peer, m); },
+             },
+             message);
+}
+
+/// As long as the number of pieces is unknown, what a peer has cannot be judged.
+bool Torrent::keep_early(Peer& peer, const wire::PeerMessage& message) {
+  Peer::Early& early = peer.early;
+  return std::visit(Overloaded{
+                        [&](const wire::Have& m) {
+                          if (early.have.size() < early_haves_max) early.have.push_back(m.piece);
+                          return true;
+                        },
+                        [&](const wire::BitfieldBits& m) {
+                          early.bitfield = to_buffer(m.bytes);
+                          return true;
+                        },
+                        [&](const wire::HaveAll&) { return early.all = true; },
+                        [](const wire::HaveNone&) { return true; },
+                        [](const auto&) { return false; },
+                    },
+                    message);
+}
+
+void Torrent::take_early(Peer& peer) {
+  const Peer::Early early = std::exchange(peer.early, {});
+  Bitfield has(info_.pieces, early.all);
+  if (!early.bitfield.empty()) {
+    auto told = Bitfield::from(early.bitfield, info_.pieces);
+    if (!told) return context_.close(peer, PeerFault::bad_bitfield);
+    has = std::move(*told);
+  }
+  for (const PieceIndex p : early.have) {
+    if (number(p) >= info_.pieces) return context_.close(peer, PeerFault::bad_piece_index);
+    has.set(p);
+  }
+  set_has(peer, std::move(has));
+}
+
+void Torrent::set_has(Peer& peer, Bitfield has) {
+  content_->picker.on_gone(peer.has);
+  peer.has = std::move(has);
+  content_->picker.on_bitfield(peer.has);
+  peer.wanted = 0;
+  for (std::size_t i = peer.has.find(true); i < peer.has.size(); i = peer.has.find(true, i + 1))
+    if (content_->progress.missing(PieceIndex{static_cast<std::uint32_t>(i)})) ++peer.wanted;
+  update_interest(peer);
+  if (peer.requests.size() == 0) peer.refill = true;
+}
+
+void Torrent::update_interest(Peer& peer) {
+  const bool interested = peer.wanted > 0 && leeching();
+  if (peer.ready && interested != peer.am_interested) {
+    peer.am_interested = interested;
+    if (interested) {
+      say(peer, wire::Interested{});
+      peer.refill = true;
+    } else {
+      say(peer, wire::NotInterested{});
+    }
+  }
+  if (peer.ready && content_->progress.whole() && peer.has.all() && phase_ == Phase::whole)
+    context_.close(peer, PeerFault::both_seeds);
+}
+
+void Torrent::on_request(Peer& peer, const wire::BlockRef& block) {
+  if (!valid(block) || block.length > wire::block_bytes_served_max) return context_.close(peer, PeerFault::bad_request);
+  // Only what was verified ever leaves (S2); a choked peer gets nothing.
+  if (content_->progress.verified()[block.piece] && !peer.am_choking && peer.uploads.add(block))
+    return context_.announce(peer);
+  if (peer.fast) say(peer, wire::Reject{block});
+}
+
+void Torrent::on_payload(Peer& peer, const Session::Payload& fragment, const Received& in, Instant now) {
+  const wire::BlockRef& block = fragment.block;
+  if (fragment.at == 0) {
+    if (!valid(block)) return context_.close(peer, PeerFault::bad_request);
+    peer.taking = peer.requests.pending(block);
+  }
+  peer.taking =
+      peer.taking && content_->download.needs(block) && leeching();  // once lost, the rest of this copy is of no use
+  const bool last = fragment.at + fragment.length == block.length;
+  peer.down.add(fragment.length, now);
+  down_.add(fragment.length, now);
+  if (!peer.taking) {  // late, cancelled or never asked for: thrown away, not punished
+    bytes_wasted_ += fragment.length;
+    // When the block is needed it was asked for anew while this copy came: the answer to that is still to come.
+    if (last && !content_->download.needs(block) && peer.requests.drop(block)) peer.refill = true;
+    return;
+  }
+  context_.actions.stores.push_back(
+      {id_, peer.conn, block, fragment.at, {in.handle, fragment.offset, fragment.length}});
+  if (!last) return;
+  peer.requests.received(block, peer.down.rate(now), now);
+  peer.refill = true;
+  others_.clear();
+  content_->download.on_block(block, {peer.conn, peer.listens.value_or(peer.endpoint)}, others_);
+  for (ConnId c : others_) {
+    auto other = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == c; });
+    if (other == peers_.end() || !(*other)->requests.drop(block)) continue;
+    say(**other, wire::Cancel{block});
+    if ((*other)->web_seed && (*other)->requests.size() == 0) end_fetch(**other, now);
+    ask(**other, now);
+  }
+}
+
+void Torrent::on_read(Peer& peer, Instant now) {
+  if (std::exchange(peer.refill, false)) ask(peer, now);
+  if (std::exchange(rechoke_, false)) rechoke(now);
+}
+
+void Torrent::on_gone(Peer& peer, PeerFault why, Instant now) {
+  std::erase(peers_, &peer);
+  release_requests(peer);
+  content_->download.on_gone(peer.conn);
+  content_->picker.on_gone(peer.has);
+  if (const auto at = peer.outgoing ? peer.endpoint : peer.listens; at && !peer.web_seed) {
+    const bool hopeless = why == PeerFault::both_seeds || why == PeerFault::duplicate_connection;
+    peer.ready      ? discovery_.addresses().on_gone(*at, !hopeless, now)
+    : peer.outgoing ? discovery_.addresses().on_failed(*at, now)
+                    : void();
+  }
+  if (why != PeerFault::none && peer.ready) notice(PeerGone{id_, peer.endpoint, why});
+  rechoke(now);
+  ask_all(now);
+  next_tick_ = std::min(next_tick_, now + 1s);
+}
+
+void Torrent::next_outgoing(Peer& peer, std::size_t bytes_max, Instant now, Outgoing& out) {
+  const std::uint64_t budget = context_.up.available(now);
+  const std::size_t payload = peer.send.take(peer.uploads, id_, bytes_max, budget, out);
+  if (budget == 0 && !peer.uploads.empty()) context_.up_waiting = true;
+  if (out.total == 0) {
+    peer.announced = false;
+    return;
+  }
+  peer.last_sent = now;
+  if (payload == 0) return;
+  context_.up.take(payload, now);
+  peer.up.add(payload, now);
+  up_.add(payload, now);
+}
+
+void Torrent::say(Peer& peer, const wire::PeerMessage& message) {
+  if (peer.closing || peer.web_seed) return;
+  wire::append_message(peer.send.small(), message);
+  context_.announce(peer);
+  if (peer.send.overflown()) context_.close(peer, PeerFault::too_many_requests);
+}
+
+bool Torrent::valid(const wire::BlockRef& block) const {
+  return number(block.piece) < info_.pieces && block.length > 0 &&
+         std::uint64_t{block.begin} + block.length <= content_->download.piece_size(block.piece);
+}
+
+// ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::ask(Peer& peer, Instant now) {
+  if (peer.web_seed) return ask_web_seed(peer, now);
+  if (!peer.ready || peer.closing || peer.peer_choking || !peer.am_interested || !leeching() || stopping_) return;
+  std::uint64_t most = peer.requests.room();
+  if (peer.requests.waiting(now) > stall_timeout) most = 0;
+  const std::uint64_t budget = context_.down.available(now);
+  if (budget == 0 && most > 0) context_.down_waiting = true;
+  if (budget != UINT64_MAX) most = std::min(most, (budget + wire::block_bytes - 1) / wire::block_bytes);
+  if (most == 0) return;
+  blocks_.clear();
+  content_->download.next(peer.conn, peer.has, static_cast<std::size_t>(most), peer.requests.size() == 0, blocks_);
+  for (const wire::BlockRef& b : blocks_) {
+    peer.requests.asked(b, now);
+    context_.down.take(b.length, now);
+    say(peer, wire::Request{b});
+  }
+}
+
+void Torrent::ask_web_seed(Peer& peer, Instant now) {
+  WebSeed& seed = *peer.web_seed;
+  if (peer.closing || !seed.ready(now) || !leeching() || stopping_) return;
+  const std::uint64_t budget = context_.down.available(now);
+  if (budget == 0) {
+    context_.down_waiting = true;
+    return;
+  }
+  const auto sources = static_cast<std::size_t>(std::count_if(
+      peers_.begin(), peers_.end(), [](const Peer* p) { return p->web_seed || (p->ready && p->wanted > 0); }));
+  const std::uint64_t free = std::uint64_t{content_->picker.pickable()} * info_.piece_bytes +
+                             std::uint64_t{content_->download.free_blocks()} * wire::block_bytes;
+  const auto bytes = std::min(budget, seed.next_length(peer.down.rate(now), free, sources, info_.piece_bytes));
+  blocks_.clear();
+  content_->download.next_run(peer.conn, bytes, blocks_);
+  if (blocks_.empty()) return;
+  std::uint64_t length = 0;
+  for (const wire::BlockRef& b : blocks_) {
+    peer.requests.asked(b, now);
+    length += b.length;
+  }
+  context_.down.take(length, now);
+  const wire::BlockRef& first = blocks_.front();
+  seed.began(std::uint64_t{number(first.piece)} * info_.piece_bytes + first.begin, length);
+  context_.actions.fetches.push_back({peer.conn, id_, seed.number, seed.offset, seed.length});
+}
+
+void Torrent::on_fetched(Peer& peer, const Received& in, Instant now) {
+  WebSeed& seed = *peer.web_seed;
+  const auto bytes = static_cast<std::uint32_t>(in.bytes.empty() ? in.virtual_bytes : in.bytes.size());
+  for (std::uint32_t offset = 0; offset < bytes && seed.done < seed.length;) {
+    const std::uint64_t at = seed.offset + seed.done;
+    const PieceIndex piece{static_cast<std::uint32_t>(at / info_.piece_bytes)};
+    const auto within = static_cast<std::uint32_t>(at % info_.piece_bytes);
+    wire::BlockRef block{piece, within - within % wire::block_bytes, 0};
+    block.length = std::min(wire::block_bytes, content_->download.piece_size(piece) - block.begin);
+    Session::Payload fragment{block, within - block.begin, offset, 0};
+    fragment.length = std::min(bytes - offset, block.length - fragment.at);
+    offset += fragment.length;
+    seed.done += fragment.length;
+    on_payload(peer, fragment, in, now);
+  }
+  peer.last_received = now;
+  peer.refill = false;
+}
+
+/// All that it would still bring has come from elsewhere.
+void Torrent::end_fetch(Peer& peer, Instant now) {
+  if (!peer.web_seed->busy()) return;
+  peer.web_seed->ended(true, now);
+  context_.actions.closes.push_back({peer.conn});
+}
+
+void Torrent::on_fetch_ended(Peer& peer, bool whole, Instant now) {
+  peer.web_seed->ended(whole && peer.web_seed->done == peer.web_seed->length, now);
+  release_requests(peer);
+  ask_all(now);
+}
+
+void Torrent::ask_all(Instant now) {
+  for (Peer* p : peers_) ask(*p, now);
+}
+
+void Torrent::give_all() {
+  for (Peer* p : peers_)
+    if (!p->uploads.empty()) context_.announce(*p);
+}
+
+void Torrent::release_requests(Peer& peer) {
+  for (const wire::BlockRef& b : peer.requests.drop_all()) content_->download.release(b, peer.conn);
+}
+
+// ── giving ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::rechoke(Instant now) {
+  candidates_.clear();
+  for (const Peer* p : peers_) {
+    if (!p->ready || p->closing) continue;
+    candidates_.push_back({p->conn, p->peer_interested, p->cooperative, !p->am_choking, p->requests.snubbed(now),
+                           p->down.rate(now), p->up.rate(now), p->since, p->unchoked_since});
+  }
+  std::vector<ConnId> open = choker_.decide(candidates_, complete(), now);
+  std::sort(open.begin(), open.end());
+  for (Peer* p : peers_) {
+    if (!p->ready || p->closing) continue;
+    const bool unchoked = std::binary_search(open.begin(), open.end(), p->conn);
+    if (unchoked && p->am_choking) {
+      p->am_choking = false;
+      p->unchoked_since = now;
+      say(*p, wire::Unchoke{});
+    } else if (!unchoked && !p->am_choking) {
+      choke(*p);
+    }
+  }
+}
+
+void Torrent::choke(Peer& peer) {
+  peer.am_choking = true;
+  say(peer, wire::Choke{});
+  for (const wire::BlockRef& b : peer.uploads.drop_all())
+    if (peer.fast) say(peer, wire::Reject{b});
+}
+
+}  // namespace swarm::core
