@@ -21,6 +21,7 @@
 #include "cli/session.hh"
 #include "cli/torrent_finder.hh"
 #include "disk/sources.hh"
+#include "wire/magnet.hh"
 
 namespace swarm::cli {
 
@@ -191,14 +192,14 @@ void SeedCommand::on_prepared(const std::string& path, Result<Prepared> prepared
   }
   if (const auto written = write_output(info); !written) return failed(written.error(), path);
   if (options_.dry_run) {
-    say_magnet(magnet_link(info, info.trackers));
+    say_magnet(text(wire::magnet_of(info, info.trackers)));
     voice_.event(start_json({info.name,
                              info.info_hash,
                              info.bytes_total,
                              info.piece_count(),
                              info.piece_count(),
                              {},
-                             magnet_link(info, info.trackers),
+                             text(wire::magnet_of(info, info.trackers)),
                              0},
                             voice_.time()));
     voice_.event(done_json({info.name, true, {}}, path, prepared->seconds, options_.words.size() > 1));
@@ -303,7 +304,7 @@ void SeedCommand::share(const Prepared& prepared) {
     voice_.advise(
         fmt::format("no tracker knows of it: others reach it with --peer THIS_HOST:{}", session_.driver().port()));
   }
-  const auto magnet = magnet_link(info, tiers);
+  const auto magnet = text(wire::magnet_of(info, tiers));
   say_magnet(magnet);
   voice_.event(
       start_json({t.name, info.info_hash, info.bytes_total, info.piece_count(), info.piece_count(),

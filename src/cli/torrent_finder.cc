@@ -11,6 +11,7 @@
 
 #include "base/text.hh"
 #include "cli/options.hh"
+#include "wire/magnet.hh"
 
 namespace swarm::cli {
 
@@ -19,36 +20,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t names_told = 5;  // of a catalogue that has not what was asked for
-
-/// BEP 9 allows the info-hash in base32 (RFC 4648, without padding).
-std::optional<InfoHash> hash_from_base32(std::string_view text) {
-  if (text.size() != 32) return std::nullopt;
-  InfoHash out;
-  std::size_t bits = 0, at = 0;
-  std::uint32_t held = 0;
-  for (const char c : text) {
-    std::uint32_t value = 0;
-    if (c >= 'A' && c <= 'Z')
-      value = static_cast<std::uint32_t>(c - 'A');
-    else if (c >= 'a' && c <= 'z')
-      value = static_cast<std::uint32_t>(c - 'a');
-    else if (c >= '2' && c <= '7')
-      value = static_cast<std::uint32_t>(c - '2' + 26);
-    else
-      return std::nullopt;
-    held = held << 5 | value;
-    bits += 5;
-    if (bits < 8) continue;
-    bits -= 8;
-    out.bytes[at++] = static_cast<std::uint8_t>(held >> bits);
-  }
-  return out;
-}
-
-std::string decoded(std::string_view escaped) {
-  const auto bytes = percent_decode(escaped);
-  return bytes ? std::string(as_text(*bytes)) : std::string(escaped);
-}
 
 std::string torrent_target(const std::string& name) {
   return fmt::format("/t/{}.torrent", percent_encode(as_bytes(name)));
@@ -71,36 +42,6 @@ WhatKind kind_of(const std::string& what, bool have_tracker) {
   if (what.size() == 40 && digest_from_hex<20>(what)) return WhatKind::info_hash;
   if (what.find('/') != what.npos || (!have_tracker && what.ends_with(".torrent"))) return WhatKind::file;
   return WhatKind::name;
-}
-
-std::optional<Magnet> parse_magnet(std::string_view text) {
-  if (!text.starts_with("magnet:?")) return std::nullopt;
-  std::optional<Magnet> out;
-  Magnet m;
-  for (const auto part : split(text.substr(8), '&')) {
-    const auto equals = part.find('=');
-    if (equals == part.npos) continue;
-    const auto key = part.substr(0, part.find_first_of(".="));  // "tr.1" is one more "tr"
-    const auto value = decoded(part.substr(equals + 1));
-    if (key == "dn") m.name = value;
-    if (key == "tr") m.trackers.push_back(value);
-    if (key != "xt" || !value.starts_with("urn:btih:")) continue;
-    const auto digits = std::string_view(value).substr(9);
-    const auto hash = digits.size() == 40 ? digest_from_hex<20>(digits) : hash_from_base32(digits);
-    if (!hash) return std::nullopt;
-    m.info_hash = *hash;
-    out.emplace();
-  }
-  if (out) *out = std::move(m);
-  return out;
-}
-
-std::string magnet_link(const wire::Metainfo& m, const std::vector<std::vector<std::string>>& trackers) {
-  auto out = fmt::format("magnet:?xt=urn:btih:{}&dn={}", to_hex(m.info_hash), percent_encode(as_bytes(m.name)));
-  for (const auto& tier : trackers) {
-    for (const auto& url : tier) out += "&tr=" + percent_encode(as_bytes(url));
-  }
-  return out;
 }
 
 Result<wire::Metainfo> read_torrent(const std::string& path) {
@@ -142,11 +83,8 @@ void TorrentFinder::find(const std::string& what, Done done) {
     case WhatKind::magnet:
       break;
   }
-  const auto magnet = parse_magnet(what);
-  if (!magnet) {
-    return done(fail(Exit::usage, "bad_magnet",
-                     fmt::format("'{}' is no magnet link with an info-hash (xt=urn:btih:)", fit(printable(what), 60))));
-  }
+  const auto magnet = wire::parse_magnet(what);
+  if (!magnet) return done(tl::unexpected(magnet.error()));
   std::vector<TrackerAddress> named;
   for (const auto& url : magnet->trackers) {
     if (auto address = parse_tracker(url)) named.push_back(std::move(*address));

@@ -27,16 +27,6 @@ enum class WhatKind : std::uint8_t { file, url, magnet, info_hash, name };
 /// By its form, and by whether such a file exists: a path with '/', or one that ends in ".torrent".
 WhatKind kind_of(const std::string& what, bool have_tracker);
 
-/// What a magnet link says, as far as this version uses it.
-struct Magnet {
-  InfoHash info_hash;
-  std::string name;
-  std::vector<std::string> trackers;
-};
-/// BEP 9, xt=urn:btih: in hex or base32; nothing when there is none in it.
-std::optional<Magnet> parse_magnet(std::string_view text);
-std::string magnet_link(const wire::Metainfo& m, const std::vector<std::vector<std::string>>& trackers);
-
 class TorrentFinder {
  public:
   using Done = std::function<void(Result<FoundTorrent>)>;

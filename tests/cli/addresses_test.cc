@@ -83,31 +83,6 @@ TEST_CASE("the errors of trackers, in the words of the manual") {
   CHECK(api_error(nas, reply).message == "nas:6969 answered 500 Internal Server Error");
 }
 
-TEST_CASE("magnet links") {
-  const auto m = parse_magnet(
-      "magnet:?xt=urn:btih:3F1C000000000000000000000000000000000001&dn=debian%20iso&tr=http%3A%2F%2Fnas%3A6969%"
-      "2Fannounce&tr.1=http://b/a");
-  REQUIRE(m);
-  CHECK(to_hex(m->info_hash) == "3f1c000000000000000000000000000000000001");
-  CHECK(m->name == "debian iso");
-  CHECK(m->trackers == std::vector<std::string>{"http://nas:6969/announce", "http://b/a"});
-  CHECK(to_hex(parse_magnet("magnet:?xt=urn:btih:H4OAAAAAAAAAAAAAAAAAAAAAAAAAAAAB")->info_hash) ==
-        "3f1c000000000000000000000000000000000001");
-  for (const auto* bad : {"magnet:?dn=x", "magnet:?xt=urn:btih:12", "magnet:?xt=urn:sha1:00", "magnet:?", "http://x",
-                          "magnet:?xt=urn:btih:3f1c00000000000000000000000000000000000g"}) {
-    CAPTURE(bad);
-    CHECK_FALSE(parse_magnet(bad));
-  }
-  wire::Metainfo info;
-  info.info_hash = m->info_hash;
-  info.name = "debian iso";
-  const auto link = magnet_link(info, {{"http://nas:6969/announce"}});
-  CHECK(link ==
-        "magnet:?xt=urn:btih:3f1c000000000000000000000000000000000001&dn=debian%20iso&tr=http%3A%2F%2Fnas%3A6969%"
-        "2Fannounce");
-  CHECK(parse_magnet(link)->trackers == std::vector<std::string>{"http://nas:6969/announce"});
-}
-
 TEST_CASE("WHAT: by its form, and by what is there") {
   const auto folder = std::filesystem::temp_directory_path() / "swarm-what-test";
   std::filesystem::create_directories(folder);
