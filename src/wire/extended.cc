@@ -81,4 +81,22 @@ std::optional<ExtendedHandshake> decode_extended_handshake(ByteView payload) {
   return h;
 }
 
+Buffer encode_dont_have(PieceIndex piece) {
+  Buffer payload(4);
+  store_u32(payload.data(), number(piece));
+  return payload;
+}
+
+std::optional<PieceIndex> decode_dont_have(ByteView payload) {
+  if (payload.size() != 4) return std::nullopt;
+  return PieceIndex{load_u32(payload.data())};
+}
+
+Buffer encode_upload_only(bool on) { return {static_cast<std::uint8_t>(on ? 1 : 0)}; }
+
+std::optional<bool> decode_upload_only(ByteView payload) {
+  if (payload.size() != 1) return std::nullopt;
+  return payload[0] != 0;
+}
+
 }  // namespace swarm::wire

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/digest.hh"
 #include "support/allocations.hh"
 #include "support/dies.hh"
 
@@ -111,4 +112,27 @@ TEST_CASE("extended handshake: one id a name, or it is a bug") {
   ExtendedHandshake h;
   h.messages = {{"ut_pex", 1}, {"ut_pex", 2}};
   CHECK(test::dies([&] { encode(h); }));
+}
+
+TEST_CASE("extension messages: each has a name and an id of its own") {
+  for (std::size_t i = 0; i < extension_messages.size(); ++i) {
+    CHECK(extension_messages[i].id == i + 1);  // 0 is the handshake
+  }
+  CHECK(ut_metadata.name == "ut_metadata");
+  CHECK(ut_pex.name == "ut_pex");
+  CHECK(lt_donthave.name == "lt_donthave");
+  CHECK(upload_only.name == "upload_only");
+}
+
+TEST_CASE("lt_donthave is four bytes, upload_only is one") {
+  CHECK(to_hex(encode_dont_have(PieceIndex{0x01020304})) == "01020304");
+  CHECK(decode_dont_have(encode_dont_have(PieceIndex{0xfffffffe})) == PieceIndex{0xfffffffe});
+  const Buffer bytes(6);
+  for (const std::size_t n : {0, 1, 3, 5, 6}) CHECK_FALSE(decode_dont_have(ByteView(bytes).first(n)));
+  CHECK(to_hex(encode_upload_only(true)) == "01");
+  CHECK(to_hex(encode_upload_only(false)) == "00");
+  CHECK(decode_upload_only(encode_upload_only(false)) == false);
+  CHECK(decode_upload_only(Buffer{7}) == true);
+  CHECK_FALSE(decode_upload_only({}));
+  CHECK_FALSE(decode_upload_only(ByteView(bytes).first(2)));
 }
