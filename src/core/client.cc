@@ -361,7 +361,7 @@ bool Client::Parts::on_event(Connection& c, Session::Event& event, const Receive
   Peer& peer = *c.peer;
   if (auto* fragment = std::get_if<Session::Payload>(&event))
     return c.torrent->on_payload(peer, *fragment, in, now), true;
-  if (auto* message = std::get_if<wire::PeerMessage>(&event)) return c.torrent->on_message(peer, *message), true;
+  if (auto* message = std::get_if<wire::PeerMessage>(&event)) return c.torrent->on_message(peer, *message, now), true;
   if (auto* opened = std::get_if<Session::Opened>(&event)) return open(c, opened->handshake, now), true;
   if (auto* named = std::get_if<Session::Named>(&event)) return c.torrent->on_named(peer, named->peer_id, now), true;
   if (auto* fault = std::get_if<PeerFault>(&event)) return context.close(peer, *fault), false;

@@ -40,8 +40,13 @@ struct Peer {
   bool ready = false;      ///< both handshakes are complete
   bool closing = false;    ///< on the list of connections to end; nothing more is read or said
   bool fast = false, extended = false;
-  bool cooperative = false;  ///< a swarm node
-  bool upload_only = false;  ///< BEP 21
+  struct Extensions {  ///< ids under which it takes our messages (BEP 10); 0: it does not
+    std::uint8_t metadata = 0, pex = 0;
+  };
+  Extensions theirs;
+  std::uint64_t metadata_given = 0;  ///< bytes
+  bool cooperative = false;          ///< a swarm node
+  bool upload_only = false;          ///< BEP 21
   PeerId id;
 
   std::optional<WebSeed> web_seed;  ///< not a connection: a server that is asked by ranges (Torrent::ask_web_seed)

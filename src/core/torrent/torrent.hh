@@ -19,6 +19,8 @@
 #include "core/torrent/download.hh"
 #include "core/torrent/picker.hh"
 #include "core/torrent/progress.hh"
+#include "wire/extended.hh"
+#include "wire/ut_metadata.hh"
 
 namespace swarm::core {
 
@@ -32,7 +34,7 @@ class Torrent {
   void on_connected(Peer& peer, Instant now);  ///< ours to it: the transport is up
   void on_opened(Peer& peer, const wire::Handshake& handshake, Instant now);
   void on_named(Peer& peer, const PeerId& id, Instant now);
-  void on_message(Peer& peer, const wire::PeerMessage& message);
+  void on_message(Peer& peer, const wire::PeerMessage& message, Instant now);
   void on_payload(Peer& peer, const Session::Payload& fragment, const Received& in, Instant now);
   void on_read(Peer& peer, Instant now);  ///< all of an input was dealt with
   void on_gone(Peer& peer, wire::PeerFault why, Instant now);
@@ -97,7 +99,10 @@ class Torrent {
   void rechoke(Instant now);
   void choke(Peer& peer);
   void on_request(Peer& peer, const wire::BlockRef& block);
-  void on_extended(Peer& peer, const wire::Extended& message);
+  void on_extended(Peer& peer, const wire::Extended& message, Instant now);
+  void on_introduced(Peer& peer, const wire::ExtendedHandshake& theirs, Instant now);
+  void on_metadata(Peer& peer, const wire::MetadataMessage& message, Instant now);
+  void give_metadata(Peer& peer, std::uint32_t piece);
   void settle_duplicates(Peer& peer);
   void strike(const Sender& sender, std::uint32_t blocks);
   bool banned(const Peer& peer) const;

@@ -102,7 +102,7 @@ void Torrent::introduce(Peer& peer) {
   context_.announce(peer);
 }
 
-void Torrent::on_message(Peer& peer, const wire::PeerMessage& message) {
+void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant now) {
   if (!known_ && keep_early(peer, message)) return;
   const auto negotiated = [&] {
     if (peer.fast) return true;
@@ -156,7 +156,7 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message) {
                  [&](const wire::Suggest&) { (void)negotiated(); },
                  [&](const wire::AllowedFast&) { (void)negotiated(); },
                  [&](const wire::Port&) {},
-                 [&](const wire::Extended& m) { on_extended(peer, m); },
+                 [&](const wire::Extended& m) { on_extended(peer, m, now); },
              },
              message);
 }
@@ -217,7 +217,8 @@ void Torrent::update_interest(Peer& peer) {
       say(peer, wire::NotInterested{});
     }
   }
-  if (peer.ready && content_->progress.whole() && peer.has.all() && phase_ == Phase::whole)
+  // Neither wants anything of the other (BEP 21: also when one has but a part, and wants no more).
+  if (peer.ready && phase_ == Phase::whole && (peer.has.all() || peer.upload_only))
     context_.close(peer, PeerFault::both_seeds);
 }
 
