@@ -1,28 +1,37 @@
-// swarm get: downloads until all is whole and verified, then ends.
+// swarm get: downloads until all is whole and verified, then ends; with --seed it goes on sharing.
 //
-//   find trackers ─► for each WHAT: find its torrent ─► is it here already? ─► add to the driver ─► next WHAT
-//                                                              │                    │
-//                                                              ▼                    ▼
-//                                                        "already whole"     whole, failed, or no peers for --wait
+//   find trackers ─► for each WHAT: find its torrent ─► choose files ─► is it here already? ─► lock, add to the driver ─► next
+//                                        │                                     │                      │
+//                                        ▼                                     ▼                      ▼
+//                                 --list, --check                       "already whole"     whole, failed, or no peers for --wait
 //
 // One WHAT after the other is looked up; downloads run side by side meanwhile. Several WHATs: one that fails does not stop the
 // others, and the first failure's code is the process's.
+//
+// -o -: the download goes into a spool, and from there, as its pieces are verified, to stdout; it ends when the last byte was
+// taken, or when the reader has left: then quietly, with the code that other programs in a pipe end with.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <list>
 #include <system_error>
 
 #include "base/text.hh"
 #include "cli/commands.hh"
+#include "cli/file_choice.hh"
 #include "cli/news.hh"
 #include "cli/places.hh"
 #include "cli/preparer.hh"
 #include "cli/report.hh"
 #include "cli/session.hh"
+#include "cli/spool.hh"
+#include "cli/stdout_stream.hh"
 #include "cli/torrent_finder.hh"
 #include "disk/safe_path.hh"
+#include "disk/target_lock.hh"
 
 namespace swarm::cli {
 
@@ -30,13 +39,31 @@ namespace {
 
 constexpr Duration wait_off_a_terminal = 60s;
 constexpr unsigned renames_max = 1000;
+constexpr int reader_left_code = 128 + SIGPIPE;
+constexpr std::size_t runs_told = 5;  // of wrong pieces, by --check
+
+/// "3, 7-9 and 12 more"
+std::string wrong_pieces_text(const Bitfield& wrong) {
+  std::string out;
+  std::size_t told = 0, runs = 0;
+  for (auto first = wrong.find(true); first < wrong.size();) {
+    const auto end = wrong.find(false, first);
+    if (++runs > runs_told) break;
+    told += end - first;
+    out += fmt::format("{}{}", out.empty() ? "" : ", ", first);
+    if (end - first > 1) out += fmt::format("-{}", end - 1);
+    first = wrong.find(true, end);
+  }
+  return told == wrong.count() ? out : fmt::format("{} and {} more", out, wrong.count() - told);
+}
 
 class GetCommand {
  public:
-  GetCommand(Session& session, const Environment& environment)
+  GetCommand(Session& session, const Environment& environment, std::unique_ptr<Spool> spool)
       : session_(session),
         voice_(session.voice()),
         options_(session.options()),
+        spool_(std::move(spool)),
         preparer_(session.loop(), session.workers(), seed_cache_folder(environment)),
         news_(session, options_.words.size() > 1) {}
 
@@ -49,9 +76,14 @@ class GetCommand {
     std::string target;
     unsigned renamed = 0;
     std::shared_ptr<const wire::Metainfo> info;
+    std::vector<bool> files;  ///< chosen with -f; empty: all
     std::vector<FoundTracker> trackers;
+    disk::TargetLock lock;
+    std::vector<std::string> folders_made;  ///< taken back when nothing came
+    std::unique_ptr<StdoutStream> stream;   ///< with -o -
     TorrentId id{};
-    bool moving = false;  ///< the driver has it, and it is neither whole nor failed
+    bool moving = false;   ///< the driver has it, and it is neither whole nor failed
+    bool seeding = false;  ///< with --seed: it is whole, and shared
     Instant began{};
     Instant last_progress{};
     std::uint64_t progress = 0;
@@ -61,24 +93,37 @@ class GetCommand {
   void on_trackers(Result<std::vector<FoundTracker>> found);
   void next();
   void on_torrent(At item, Result<FoundTorrent> found);
+  void list(const Item& item);
+  Result<void> prepare_stream(Item& item);
+  void on_checked(At item, Result<Prepared> there);
   void look_at_target(At item);
   void on_target(At item, Result<Prepared> there);
+  bool may_be_completed(const Item& item, const Prepared& there) const;
   void add(At item);
+  void add_locked(At item);
   void on_added(At item, Result<uv::Added> added);
+  void stream_to_stdout(At item);
+  void on_streamed(At item, Result<void> taken);
   void already_whole(Item& item, const Prepared& there);
   void whole(Item& item);
+  void stop_seeding(Item& item);
+  bool shared_enough(const Item& item) const;
   void failed(Item& item, Error error);
   void leave_if_done();
   void on_notice(const core::Notice& notice);
   void on_second();
   void on_stopped(int number);
+  void tidy();
   Snapshot look() const;
   Transfer view(const Item& item) const;
   std::string label(const Item& item) const;
+  bool to_stdout() const { return spool_ != nullptr; }
+  bool several() const { return options_.words.size() > 1; }
 
   Session& session_;
   Voice& voice_;
   const Options& options_;
+  std::unique_ptr<Spool> spool_;  ///< with -o -
   Preparer preparer_;
   News news_;
   std::vector<FoundTracker> trackers_;
@@ -91,11 +136,23 @@ class GetCommand {
 
 int GetCommand::run() {
   session_.find_trackers([this](Result<std::vector<FoundTracker>> found) { on_trackers(std::move(found)); });
-  return session_.run({.look = [this] { return look(); },
-                       .on_notice = [this](const core::Notice& n) { on_notice(n); },
-                       .on_second = [this] { on_second(); },
-                       .on_signal = [this](int) { preparer_.cancel(); },
-                       .on_stopped = [this](int number) { on_stopped(number); }});
+  const int code = session_.run({.look = [this] { return look(); },
+                                 .on_notice = [this](const core::Notice& n) { on_notice(n); },
+                                 .on_second = [this] { on_second(); },
+                                 .on_signal = [this](int) { preparer_.cancel(); },
+                                 .on_stopped = [this](int number) { on_stopped(number); },
+                                 .on_abandoned = [this] { tidy(); }});
+  tidy();
+  return code;
+}
+
+/// What only this run needed: locks, folders into which nothing came, the spool.
+void GetCommand::tidy() {
+  for (auto& item : items_) {
+    item.lock.release();
+    remove_folders(item.folders_made);
+  }
+  if (spool_) spool_->remove();
 }
 
 void GetCommand::on_trackers(Result<std::vector<FoundTracker>> found) {
@@ -135,13 +192,84 @@ void GetCommand::on_torrent(At item, Result<FoundTorrent> found) {
   item->trackers = trackers_;
   item->trackers.insert(item->trackers.end(), found->trackers.begin(), found->trackers.end());
   item->name = disk::safe_element(item->info->name);
-  item->target = target_path(options_, item->name);
-
+  auto chosen = choose_files(*item->info, options_.globs);
+  if (!chosen) {
+    failed(*item, chosen.error());
+    return next();
+  }
+  item->files = std::move(*chosen);
+  if (options_.list) {
+    list(*item);
+    return next();
+  }
+  item->target = to_stdout() ? fmt::format("{}/{}", spool_->path(), item->name) : target_path(options_, item->name);
+  if (const auto ready = prepare_stream(*item); !ready) {
+    failed(*item, ready.error());
+    return next();
+  }
+  if (options_.check) {
+    return preparer_.check(item->info, item->target, uv::Workers::threads(),
+                           [this, item](Result<Prepared> there) { on_checked(item, std::move(there)); });
+  }
   if (session_.driver().client().find(item->info->info_hash)) {
     failed(*item, {Exit::usage, "twice", fmt::format("{} is being fetched already", printable(item->what)), {}});
     return next();
   }
   look_at_target(item);
+}
+
+void GetCommand::list(const Item& item) {
+  voice_.event(list_json(*item.info, item.files));
+  if (voice_.terminal().out) {
+    for (const auto& line : file_table(*item.info, item.files, voice_.out_look())) voice_.result(line);
+    const auto size = size_of(*item.info, item.files);
+    voice_.advise(
+        fmt::format("{}  {} in {}", printable(item.name), size_text(size.bytes), counted(size.files, "file", "files")));
+  } else {
+    for (const auto& row : file_rows(*item.info, item.files)) voice_.result(row);
+  }
+}
+
+/// Only one file can go to stdout.
+Result<void> GetCommand::prepare_stream(Item& item) {
+  if (!to_stdout()) return {};
+  const auto files = size_of(*item.info, item.files).files;
+  if (files == 1) return {};
+  return fail(Exit::usage, "not_a_file",
+              item.files.empty() ? fmt::format("{} is a folder ({}); choose one with -f", printable(item.name),
+                                               counted(files, "file", "files"))
+                                 : fmt::format("-f chooses {} of {}, and only one can go to stdout",
+                                               counted(files, "file", "files"), printable(item.name)),
+              "See them with --list");
+}
+
+/// --check: what was read against what is chosen.
+void GetCommand::on_checked(At item, Result<Prepared> there) {
+  if (session_.ending()) return;
+  if (!there) {
+    failed(*item, there.error());
+    return next();
+  }
+  Bitfield wrong = pieces_of(*item->info, item->files);
+  const auto pieces = wrong.count();
+  for (auto p = there->right.find(true); p < there->right.size(); p = there->right.find(true, p + 1)) {
+    wrong.set(p, false);
+  }
+  const auto right = pieces - wrong.count();
+  voice_.event(checked_json({item->name, item->info->info_hash, there->path, pieces, right}));
+  if (!wrong.none()) {
+    failed(*item, {Exit::integrity, "check_failed",
+                   fmt::format("{}: {} of {} are wrong or missing ({})", printable(there->path), wrong.count(),
+                               counted(pieces, "piece", "pieces"), wrong_pieces_text(wrong)),
+                   there->storage->place() == disk::Place::part ? "The same command without --check fetches them"
+                                                                : "Fetch it anew with --overwrite"});
+    return next();
+  }
+  Transfer now{item->name, false, {}};
+  voice_.event(done_json(now, there->path, there->seconds, several()));
+  voice_.result(fmt::format("{}  verified (sha1 {}/{})  {}  -> {}", printable(item->name), right, pieces,
+                            size_text(size_of(*item->info, item->files).bytes), printable(there->path)));
+  next();
 }
 
 /// A file under its own name is whole, or somebody else's.
@@ -154,6 +282,8 @@ void GetCommand::look_at_target(At item) {
   }
   std::error_code none;
   if (!std::filesystem::exists(std::filesystem::symlink_status(item->target, none))) return add(item);
+  // Files that were chosen earlier may stand there; the storage knows what to make of them.
+  if (!item->files.empty() && std::filesystem::is_directory(item->target, none)) return add(item);
   preparer_.compare(item->info, item->target, uv::Workers::threads(),
                     [this, item](Result<Prepared> there) { on_target(item, std::move(there)); });
 }
@@ -164,7 +294,7 @@ void GetCommand::on_target(At item, Result<Prepared> there) {
     already_whole(*item, *there);
     return next();
   }
-  if (options_.overwrite && there) return add(item);
+  if (there && (options_.overwrite || may_be_completed(*item, *there))) return add(item);
   if (options_.rename && item->renamed < renames_max) {
     item->target = numbered_path(target_path(options_, item->name), ++item->renamed, item->info->folder);
     return look_at_target(item);
@@ -173,6 +303,20 @@ void GetCommand::on_target(At item, Result<Prepared> there) {
                               "Use --overwrite, --rename or -o"}
                       : there.error());
   next();
+}
+
+/// A folder of which files are missing, and no other is of a wrong size: what an earlier -f fetched.
+bool GetCommand::may_be_completed(const Item& item, const Prepared& there) const {
+  const auto& files = item.info->files;
+  if (!item.info->folder || there.stamps.size() != files.size()) return false;
+  bool missing = false, present = false;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (files[i].pad || files[i].length == 0) continue;
+    const bool is_there = there.stamps[i] != disk::FileStamp{};
+    if (is_there && there.stamps[i].bytes != files[i].length) return false;
+    (is_there ? present : missing) = true;
+  }
+  return missing && present;
 }
 
 void GetCommand::add(At item) {
@@ -185,16 +329,35 @@ void GetCommand::add(At item) {
   if (all_silent && !item->trackers.empty()) {
     voice_.warn(fmt::format("warning: {}", error_text(item->trackers.front().error)));
   }
-  if (const auto made = make_parent(item->target); !made) {
-    failed(*item, made.error());
-    return next();
-  }
+  struct Place {
+    Result<std::vector<std::string>> made;
+    Result<disk::TargetLock> lock;
+  };
+  session_.workers().run(
+      [target = item->target]() -> Place {
+        auto made = make_parent(target);
+        if (!made) return {std::move(made), disk::TargetLock()};
+        return {std::move(made), disk::TargetLock::take(target)};
+      },
+      [this, item](Place place) {
+        if (place.made) item->folders_made = std::move(*place.made);
+        if (place.lock) item->lock = std::move(*place.lock);
+        if (session_.ending()) return;
+        if (place.made && place.lock) return add_locked(item);
+        failed(*item, place.made ? place.lock.error() : place.made.error());
+        next();
+      });
+}
+
+void GetCommand::add_locked(At item) {
   uv::AddDownload download;
   download.info = item->info;
   download.target = item->target;
   download.storage.replace = options_.overwrite;
   download.trackers = announce_tiers(item->trackers, item->info->trackers);
   download.swarm_trackers = swarm_bases(item->trackers);
+  download.files = item->files;
+  download.sequential = options_.sequential || to_stdout();
   session_.driver().add(std::move(download),
                         [this, item](Result<uv::Added> added) { on_added(item, std::move(added)); });
 }
@@ -213,7 +376,7 @@ void GetCommand::on_added(At item, Result<uv::Added> added) {
 
   const auto stats = session_.driver().stats(item->id);
   const auto here = added->pieces_verified + added->pieces_unchecked;
-  if (added->resumed) {
+  if (added->resumed && here > 0) {
     const auto fraction =
         stats.bytes_total == 0 ? 1.0 : static_cast<double>(stats.bytes_done) / static_cast<double>(stats.bytes_total);
     voice_.advise(resuming_line(item->name, here, item->info->piece_count(), fraction));
@@ -221,15 +384,44 @@ void GetCommand::on_added(At item, Result<uv::Added> added) {
   const auto* tracker = main_tracker(item->trackers);
   voice_.event(start_json({item->name,
                            item->info->info_hash,
-                           item->info->bytes_total,
-                           item->info->piece_count(),
+                           stats.bytes_total,
+                           stats.pieces,
                            here,
                            tracker == nullptr ? std::string() : tracker->address.base,
                            {},
                            session_.driver().port()},
                           voice_.time()));
+  if (to_stdout()) stream_to_stdout(item);
   session_.redraw();
   next();
+}
+
+void GetCommand::stream_to_stdout(At item) {
+  const auto& files = item->info->files;
+  std::size_t file = 0;  // the one that is chosen
+  while (files[file].pad || !(item->files.empty() || item->files[file])) ++file;
+  auto storage = session_.driver().storage(item->id);
+  const auto begin = storage->extents().start(FileIndex{static_cast<std::uint32_t>(file)});
+  item->stream = std::make_unique<StdoutStream>(
+      session_.loop(), session_.workers(), STDOUT_FILENO, std::move(storage), begin, begin + files[file].length,
+      item->info->piece_bytes, [this, item](Result<void> taken) { on_streamed(item, std::move(taken)); });
+}
+
+/// All that was asked for is out, or never will be; what the torrent still lacks then is of no interest.
+void GetCommand::on_streamed(At item, Result<void> taken) {
+  if (session_.ending()) return;
+  if (taken) {
+    voice_.flush_all_pieces();
+    voice_.advise(fmt::format("{}: {} written to stdout, every piece verified", printable(item->name),
+                              size_text(item->stream->bytes_written())));
+  } else if (taken.error().code == "reader_left") {
+    if (code_ == 0) code_ = reader_left_code;
+  } else {
+    failed(*item, taken.error());
+  }
+  if (std::exchange(item->moving, false)) session_.driver().remove(item->id);
+  item->stream.reset();
+  leave_if_done();
 }
 
 void GetCommand::already_whole(Item& item, const Prepared& there) {
@@ -239,46 +431,91 @@ void GetCommand::already_whole(Item& item, const Prepared& there) {
   Transfer now{item.name, false, {}};
   now.stats.pieces = now.stats.pieces_verified = pieces;
   now.stats.bytes_total = now.stats.bytes_done = item.info->bytes_total;
-  voice_.event(done_json(now, absolute_path(item.target), there.seconds, options_.words.size() > 1));
+  const auto path = absolute_path(item.target);
+  voice_.event((options_.keep_seeding ? whole_json : done_json)(now, path, there.seconds, several()));
   voice_.advise(fmt::format("{}  already whole, verified (sha1 {}/{})  {}  -> {}", printable(item.name), pieces, pieces,
                             size_text(item.info->bytes_total), printable(item.target)));
   if (!(voice_.terminal().out && voice_.terminal().err)) voice_.result(item.target);
+  if (!options_.keep_seeding) return;
+  item.id = session_.driver().add_seed({.info = item.info,
+                                        .storage = there.storage,
+                                        .verified = there.right,
+                                        .stamps = there.stamps,
+                                        .trackers = announce_tiers(item.trackers, item.info->trackers),
+                                        .swarm_trackers = swarm_bases(item.trackers),
+                                        .peers = {}});
+  session_.add_peers(item.id);
+  news_.add(item.id, item.name, item.info);
+  item.seeding = true;
+  item.began = session_.now();
 }
 
 void GetCommand::whole(Item& item) {
   item.moving = false;
+  if (item.stream) return item.stream->on_verified(session_.driver().verified(item.id));
   const auto now = view(item);
   const auto seconds = swarm::seconds(session_.now() - item.began);
   voice_.flush_all_pieces();
-  voice_.event(done_json(now, absolute_path(item.target), seconds, options_.words.size() > 1));
+  voice_.event((options_.keep_seeding ? whole_json : done_json)(now, absolute_path(item.target), seconds, several()));
   voice_.advise(voice_.terminal().err ? whole_line(now, seconds, item.target, voice_.look())
                                       : plain_whole_line(now, seconds, absolute_path(item.target)));
   // Where both are one terminal, the line above has said it.
   if (!(voice_.terminal().out && voice_.terminal().err)) voice_.result(item.target);
+  voice_.flush();
+  item.lock.release();
+  item.folders_made.clear();
+  if (options_.keep_seeding) {
+    item.seeding = true;
+    item.began = session_.now();
+    return session_.redraw();
+  }
   leave_if_done();
 }
 
+void GetCommand::stop_seeding(Item& item) {
+  item.seeding = false;
+  const auto now = view(item);
+  voice_.event(done_json(now, absolute_path(item.target), seconds(session_.now() - item.began), several()));
+  voice_.advise(fmt::format("stopped sharing {}  {} sent", printable(item.name), size_text(now.stats.bytes_up)));
+}
+
+/// Of --seed=RATIO, --seed=DUR.
+bool GetCommand::shared_enough(const Item& item) const {
+  if (options_.until_passed) return session_.now() - item.began >= *options_.until_passed;
+  if (!options_.until_ratio) return false;
+  const auto s = session_.driver().stats(item.id);
+  return static_cast<double>(s.bytes_up) >= *options_.until_ratio * static_cast<double>(s.bytes_total);
+}
+
 void GetCommand::failed(Item& item, Error error) {
-  item.moving = false;
-  if (error.code == "disk_full") error.hint = "nothing lost, the same command resumes";
+  item.moving = item.seeding = false;
+  if (error.code == "disk_full") {
+    error.hint = to_stdout() ? "Say where there is room: TMPDIR=DIR" : "nothing lost, the same command resumes";
+  }
   voice_.error(error, label(item));
   if (code_ == 0) code_ = static_cast<int>(error.exit);
 }
 
 void GetCommand::leave_if_done() {
   if (looking_ || at_ < options_.words.size() || session_.ending()) return;
-  if (std::ranges::none_of(items_, &Item::moving)) session_.end(code_);
+  const auto busy = [](const Item& i) { return i.moving || i.seeding || i.stream; };
+  if (std::ranges::none_of(items_, busy)) session_.end(code_);
 }
 
 void GetCommand::on_notice(const core::Notice& notice) {
   news_.on_notice(notice);
   const auto with = [this](TorrentId id) {
-    return std::ranges::find_if(items_, [&](const Item& i) { return i.moving && i.id == id; });
+    return std::ranges::find_if(items_, [&](const Item& i) { return (i.moving || i.seeding) && i.id == id; });
   };
+  if (const auto* checked = std::get_if<core::PieceChecked>(&notice); checked != nullptr && checked->ok) {
+    const auto item = with(checked->torrent);
+    if (item != items_.end() && item->stream) item->stream->on_verified(session_.driver().verified(item->id));
+  }
   if (const auto* finished = std::get_if<core::Finished>(&notice)) {
-    if (const auto item = with(finished->torrent); item != items_.end()) whole(*item);
+    if (const auto item = with(finished->torrent); item != items_.end() && item->moving) whole(*item);
   } else if (const auto* failure = std::get_if<core::Failed>(&notice)) {
     if (const auto item = with(failure->torrent); item != items_.end()) {
+      item->stream.reset();
       failed(*item, failure->error);
       leave_if_done();
     }
@@ -290,6 +527,11 @@ void GetCommand::on_second() {
   const bool for_ever = !options_.wait && voice_.terminal().err;
   const auto wait = options_.wait.value_or(wait_off_a_terminal);
   for (auto& item : items_) {
+    if (item.stream) item.stream->look_at_reader();
+    if (item.seeding && shared_enough(item)) {
+      stop_seeding(item);
+      session_.driver().remove(item.id);
+    }
     if (!item.moving) continue;
     const auto now = view(item);
     const auto progress = now.stats.bytes_down + now.stats.bytes_verified;
@@ -299,6 +541,7 @@ void GetCommand::on_second() {
     }
     const auto waited = session_.now() - item.last_progress;
     if (for_ever || waited < wait) continue;
+    item.stream.reset();
     failed(item, no_peers_error(now, seconds(waited)));
     session_.driver().remove(item.id);
   }
@@ -306,38 +549,56 @@ void GetCommand::on_second() {
 }
 
 void GetCommand::on_stopped(int number) {
-  for (const auto& item : items_) {
+  bool all_whole = !looking_ && at_ == options_.words.size();
+  for (auto& item : items_) {
+    if (item.seeding) stop_seeding(item);
     if (!item.moving) continue;
+    all_whole = false;
     const auto s = session_.driver().stats(item.id);
     const auto fraction =
         s.bytes_total == 0 ? 1.0 : static_cast<double>(s.bytes_done) / static_cast<double>(s.bytes_total);
     voice_.advise(fmt::format("stopped {} at {}", printable(item.name), percent_text(fraction)));
   }
-  voice_.event(error_json(128 + number, "interrupted", "stopped by a signal", "resume with: " + options_.again));
-  voice_.advise(fmt::format("resume with: {}", printable(options_.again)));
+  if (all_whole) return;
+  const auto hint = to_stdout() ? std::string() : "resume with: " + options_.again;
+  voice_.event(error_json(128 + number, "interrupted", "stopped by a signal", hint));
+  if (!hint.empty()) voice_.advise(printable(hint));
 }
 
-Transfer GetCommand::view(const Item& item) const { return {item.name, false, session_.driver().stats(item.id)}; }
+Transfer GetCommand::view(const Item& item) const {
+  return {item.name, item.seeding, session_.driver().stats(item.id)};
+}
 
 Snapshot GetCommand::look() const {
   Snapshot now;
   now.preparing = preparer_.progress();
   for (const auto& item : items_) {
-    if (item.moving) now.transfers.push_back(view(item));
+    if (item.moving || item.seeding) now.transfers.push_back(view(item));
   }
   return now;
 }
 
-std::string GetCommand::label(const Item& item) const { return options_.words.size() > 1 ? item.name : std::string(); }
+std::string GetCommand::label(const Item& item) const { return several() ? item.name : std::string(); }
 
 }  // namespace
 
 int run_get(const Options& options, const Environment& environment, Voice& voice) {
+  const auto stop = [&voice](const Error& e) { return voice.error(e), static_cast<int>(e.exit); };
+  std::unique_ptr<Spool> spool;
+  if (options.output == "-" && !options.list) {
+    if (voice.terminal().out) {
+      return stop({Exit::usage, "terminal", "refusing to write binary data to the terminal",
+                   "Use -o FILE, or send it to another program: " + printable(options.again) + " | ..."});
+    }
+    auto made = Spool::create(environment);
+    if (!made) return stop(made.error());
+    spool = std::move(*made);
+  }
   auto loop = uv::Loop::create();
-  if (!loop) return voice.error(loop.error()), static_cast<int>(loop.error().exit);
+  if (!loop) return stop(loop.error());
   auto session = Session::open(options, voice, **loop);
-  if (!session) return voice.error(session.error()), static_cast<int>(session.error().exit);
-  return GetCommand(**session, environment).run();
+  if (!session) return stop(session.error());
+  return GetCommand(**session, environment, std::move(spool)).run();
 }
 
 }  // namespace swarm::cli

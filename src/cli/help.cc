@@ -14,6 +14,7 @@ constexpr std::size_t left_width = 28;  // of "  -t, --tracker ADDR  "
 std::string left_side(const OptionSpec& o) {
   std::string out = o.letter ? fmt::format("  -{}, --{}", o.letter, o.name) : fmt::format("      --{}", o.name);
   if (o.argument.empty()) return out;
+  if (o.argument.starts_with('=')) return out + fmt::format("[{}]", o.argument);
   return out + (o.implied.empty() ? fmt::format(" {}", o.argument) : fmt::format(" [{}]", o.argument));
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/text.hh"
 #include "cli/options.hh"
+#include "wire/http.hh"
 
 namespace swarm::cli {
 
@@ -130,6 +131,25 @@ bool put_ratio(Options& o, std::string_view v) {
   return true;
 }
 
+/// How long get goes on sharing: "forever", a duration with its unit, or a ratio without one.
+bool put_seed(Options& o, std::string_view v) {
+  if (const auto yes = v == "forever" ? std::optional(true) : v.size() > 1 ? truth_from(v) : std::nullopt) {
+    return o.keep_seeding = *yes, true;
+  }
+  const auto passed = parse_duration(v);
+  const bool has_unit = !v.empty() && (v.back() < '0' || v.back() > '9');
+  if (!(has_unit && passed) && !put_ratio(o, v)) return false;
+  if (has_unit) o.until_passed = *passed;
+  return o.keep_seeding = true;
+}
+
+bool put_web_seed(Options& o, std::string_view v) {
+  const auto url = wire::parse_url(v);
+  if (!url || url->host.empty() || (url->scheme != "http" && url->scheme != "https")) return false;
+  o.web_seeds.emplace_back(v);
+  return true;
+}
+
 constexpr ValueKind a_truth{"true or false", "true or false"};
 constexpr ValueKind a_text{"anything", "a text that is not empty"};
 constexpr ValueKind a_size{"a size", "e.g. 500K, 10M, 10MB/s"};
@@ -239,6 +259,13 @@ constexpr std::array table{
                .commands = of_seed,
                .put = put_flag<&Options::replace>,
                .kind = a_truth},
+    OptionSpec{.name = "web-seed",
+               .argument = "URL",
+               .help = "a web server that has the content, too; may be repeated",
+               .commands = of_seed,
+               .put = put_web_seed,
+               .kind = {"an http address", "e.g. http://nas.example/pub/NAME"},
+               .list = true},
     OptionSpec{.name = "until-copies",
                .argument = "N",
                .initial = "until Ctrl-C",
@@ -266,7 +293,7 @@ constexpr std::array table{
                .letter = 'o',
                .argument = "PATH",
                .initial = "./NAME",
-               .help = "save as PATH; a folder, or a trailing '/': into it",
+               .help = "save as PATH; a folder, or a trailing '/': into it; '-': stdout",
                .commands = of_get,
                .put = put_text<&Options::output>,
                .kind = a_text},
@@ -278,6 +305,38 @@ constexpr std::array table{
                .commands = of_get,
                .put = put_text<&Options::dir>,
                .kind = a_text},
+    OptionSpec{.name = "file",
+               .letter = 'f',
+               .argument = "GLOB",
+               .initial = "all",
+               .help = "only the files of a folder that match; may be repeated",
+               .commands = of_get,
+               .put = put_list<&Options::globs>,
+               .kind = a_text,
+               .list = true},
+    OptionSpec{.name = "list",
+               .help = "only list the files and their sizes",
+               .commands = of_get,
+               .put = put_flag<&Options::list>,
+               .kind = a_truth},
+    OptionSpec{.name = "check",
+               .help = "only verify what is on the disk: exit 0 or 6",
+               .commands = of_get,
+               .put = put_flag<&Options::check>,
+               .kind = a_truth},
+    OptionSpec{.name = "sequential",
+               .initial = "rarest first; implied by -o -",
+               .help = "fetch pieces in order",
+               .commands = of_get,
+               .put = put_flag<&Options::sequential>,
+               .kind = a_truth},
+    OptionSpec{.name = "seed",
+               .argument = "=DUR|RATIO",
+               .help = "go on sharing when whole: until Ctrl-C, for so long, or up to that ratio",
+               .commands = of_get,
+               .put = put_seed,
+               .kind = {"a duration with a unit or a ratio", "e.g. --seed=2h or --seed=1.5"},
+               .implied = "forever"},
     OptionSpec{.name = "overwrite",
                .help = "replace a different file that is there",
                .commands = of_get,
@@ -358,6 +417,19 @@ constexpr std::array table{
                .help = "exit 1 when a catalogued file has no whole copy online",
                .commands = of_status,
                .put = put_flag<&Options::check>,
+               .kind = a_truth},
+
+    OptionSpec{.name = "pieces",
+               .argument = "NAME",
+               .help = "who holds which pieces of NAME",
+               .commands = of_status,
+               .put = put_text<&Options::pieces_of>,
+               .kind = a_text,
+               .typed_only = true},
+    OptionSpec{.name = "follow",
+               .help = "print what happens, one event a line, until Ctrl-C",
+               .commands = of_status,
+               .put = put_flag<&Options::follow>,
                .kind = a_truth},
 
     // all
@@ -450,8 +522,9 @@ constexpr std::array commands{
                 .words_min = 1,
                 .words_max = 10'000,
                 .summary = "share files or folders",
-                .about = "Hashes each PATH, puts it into the tracker's catalogue and serves it until Ctrl-C.\n"
-                         "A restart serves at once: hashes are kept as long as the files do not change."},
+                .about =
+                    "Hashes each PATH, puts it into the tracker's catalogue and serves it until Ctrl-C. '-' is stdin.\n"
+                    "A restart serves at once: hashes are kept as long as the files do not change."},
     CommandSpec{.command = Command::get,
                 .name = "get",
                 .words = "WHAT...",
@@ -466,7 +539,9 @@ constexpr std::array commands{
                 .words_min = 0,
                 .words_max = 1,
                 .summary = "look at the swarm through its tracker",
-                .about = "Who has what, how fast it moves, how many copies there are."},
+                .about =
+                    "Who has what, how fast it moves, how many copies there are. WHAT: only what concerns that NAME.\n"
+                    "For a .torrent, a magnet link or a progress.json: what it says, without a tracker."},
 };
 
 }  // namespace

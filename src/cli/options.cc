@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <system_error>
+#include <tuple>
 
 #include "base/text.hh"
 
@@ -68,7 +69,7 @@ std::vector<std::string> with_implied(std::vector<std::string> words, Commands c
     const auto* row = find_row(words[i], commands);
     const bool bare = row != nullptr && !row->implied.empty() && (words[i].size() == 2 || words[i][1] == '-');
     Options scratch;
-    if (bare && (i + 1 == words.size() || !row->put(scratch, words[i + 1]))) {
+    if (bare && (row->argument.starts_with('=') || i + 1 == words.size() || !row->put(scratch, words[i + 1]))) {
       words[i] = fmt::format("--{}={}", row->name, row->implied);
     }
   }
@@ -190,6 +191,7 @@ Result<void> put_values(Options& options, const OptionSpec& row, const Parser& p
   auto values = parser.values(row);
   auto where = fmt::format("--{}", row.name);
   if (values.empty()) {
+    if (row.typed_only) return {};
     const auto variable = environment(row.environment());
     if (!variable || variable->empty()) return {};
     where = row.environment();
@@ -214,8 +216,13 @@ Result<void> judge(const Options& o) {
     return usage(fmt::format("-o {} is one place for {} downloads", printable(o.output), o.words.size()),
                  "Use -d DIR, or a folder");
   }
-  if (o.command == Command::get && o.output == "-") {
-    return usage("-o -: writing to stdout is not possible yet", "Use -o PATH");
+  if (o.command == Command::get) {
+    const bool out = o.output == "-";
+    for (const auto& [a, said_a, b, said_b] :
+         {std::tuple{out, "-o -", o.json, "--json"}, std::tuple{out, "-o -", o.keep_seeding, "--seed"},
+          std::tuple{out, "-o -", o.check, "--check"}, std::tuple{o.list, "--list", o.check, "--check"}}) {
+      if (a && b) return usage(fmt::format("{} and {} exclude each other", said_a, said_b), "Give one of them");
+    }
   }
   if (o.command == Command::seed && o.words.size() > 1) {
     for (const auto& [said, name] : {std::pair{!o.name.empty(), "--name"}, std::pair{!o.torrent.empty(), "--torrent"},
@@ -224,7 +231,11 @@ Result<void> judge(const Options& o) {
     }
   }
   if (o.command == Command::seed && std::ranges::find(o.words, "-") != o.words.end()) {
-    return usage("seeding stdin is not possible yet", "Write it to a file first");
+    if (o.words.size() > 1) return usage("'-' (stdin) is for one PATH, not for several", "Run seed for each");
+    if (o.name.empty()) return usage("stdin has no name", "Give one: --name NAME");
+  }
+  if (o.command == Command::status && o.follow && (o.watch || o.check || !o.pieces_of.empty())) {
+    return usage("--follow excludes --watch, --check and --pieces", "Run them in another terminal");
   }
   return {};
 }

@@ -62,18 +62,23 @@ struct Options {
   std::string comment;
   std::string torrent;
   bool replace = false;
+  std::vector<std::string> web_seeds;
   std::optional<std::uint32_t> until_copies;
-  std::optional<double> until_ratio;
-  std::optional<Duration> until_passed;
 
   // get
   std::string dir;
   bool overwrite = false;
   bool rename = false;
   std::optional<Duration> wait;
+  std::vector<std::string> globs;  ///< -f: files to choose; empty: all
+  bool list = false;
+  bool sequential = false;
+  bool keep_seeding = false;  ///< --seed: go on sharing once it is whole, until one of those below
 
   // Several of them.
-  std::string output;  ///< seed: the .torrent; get: where to save
+  std::string output;                 ///< seed: the .torrent; get: where to save
+  std::optional<double> until_ratio;  ///< of seed, and of get --seed=RATIO
+  std::optional<Duration> until_passed;
   std::optional<std::uint64_t> max_peers;
   PortRange port;
   std::uint64_t rate_up_max = 0, rate_down_max = 0;  ///< bytes/s, 0: unlimited
@@ -83,7 +88,9 @@ struct Options {
   std::optional<Duration> watch;
   bool nodes = false;
   bool files = false;
-  bool check = false;
+  bool check = false;     ///< also get's: only verify what is on the disk
+  std::string pieces_of;  ///< --pieces NAME
+  bool follow = false;
 };
 
 /// A bit set of commands.
@@ -107,8 +114,11 @@ struct OptionSpec {
   Commands commands = 0;
   bool (*put)(Options&, std::string_view value) = nullptr;  ///< false: the value is not of its kind
   ValueKind kind = {};
-  bool list = false;              ///< may be given several times, each with one value
-  std::string_view implied = {};  ///< value when the argument is left out; empty: it may not be
+  bool list = false;  ///< may be given several times, each with one value
+  std::string_view implied =
+      {};                   ///< value when the argument is left out; empty: it may not be. An `argument` that begins
+                            ///< with '=' is then never the next word: --seed=2h, but "--seed 2h" is --seed and a WHAT
+  bool typed_only = false;  ///< not from the environment: its variable would be another option's
 
   std::string environment() const;  ///< "SWARM_PIECE_SIZE"
 };

@@ -70,15 +70,25 @@ std::string absolute_path(const std::string& path) {
   return failed ? path : absolute.string();
 }
 
-Result<void> make_parent(const std::string& path) {
+Result<std::vector<std::string>> make_parent(const std::string& path) {
   const auto parent = fs::path(path).parent_path();
   std::error_code failed;
+  std::vector<std::string> made;
+  for (auto p = parent; !p.empty() && !fs::exists(p, failed); p = p.parent_path())
+    made.insert(made.begin(), p.string());
+  failed.clear();
   if (!parent.empty()) fs::create_directories(parent, failed);
   if (failed && !fs::is_directory(parent)) {
     return fail(Exit::disk, "cannot_make_folder",
                 fmt::format("cannot make {}: {}", printable(parent.string()), failed.message()));
   }
-  return {};
+  return made;
+}
+
+void remove_folders(const std::vector<std::string>& made) {
+  for (auto folder = made.rbegin(); folder != made.rend(); ++folder) {
+    if (::rmdir(folder->c_str()) != 0) return;
+  }
 }
 
 std::string host_name() {

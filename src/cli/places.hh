@@ -23,8 +23,10 @@ std::string target_path(const Options& options, const std::string& name);
 std::string numbered_path(const std::string& path, unsigned number, bool folder);
 
 std::string absolute_path(const std::string& path);
-/// Makes the folder that `path` will stand in, and those above it.
-Result<void> make_parent(const std::string& path);
+/// Makes the folder that `path` will stand in, and those above it; gives those that were not there, the outermost first.
+Result<std::vector<std::string>> make_parent(const std::string& path);
+/// Takes them back, as far as they are empty.
+void remove_folders(const std::vector<std::string>& made);
 
 std::string host_name();
 

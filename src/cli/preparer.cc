@@ -53,6 +53,7 @@ Result<Prepared> torrent_of(const disk::Source& source, std::uint32_t piece_byte
   if (!info) return tl::unexpected(info.error());
   info->trackers = wanted.trackers;
   info->comment = wanted.comment;
+  info->web_seeds = wanted.web_seeds;
   info->created_by = "swarm/" SWARM_VERSION;
 
   Prepared out;
@@ -86,6 +87,21 @@ Result<Prepared> compare_sizes(std::shared_ptr<const wire::Metainfo> info, const
   if (cache_folder.empty()) return out;
   const auto cached = disk::read_seed_cache(cache_folder, {out.path, info->piece_bytes, out.stamps});
   if (cached && *cached == info->pieces) out.right = Bitfield(info->piece_count(), true);
+  return out;
+}
+
+/// A download's storage finds the .part, else the target, and reads what is short or missing as wrong, not as an error.
+Result<Prepared> open_to_check(std::shared_ptr<const wire::Metainfo> info, const std::string& path) {
+  Prepared out;
+  std::error_code not_there;
+  const auto real = std::filesystem::canonical(path, not_there);
+  out.storage = disk::Storage::create(info, not_there ? absolute_path(path) : real.string());
+  out.info = std::move(info);
+  if (out.storage->place() == disk::Place::nothing) {
+    return fail(Exit::integrity, "nothing_there", fmt::format("{} is not there: nothing to check", printable(path)),
+                "Say where it is: -d DIR or -o PATH");
+  }
+  out.path = out.storage->place() == disk::Place::part ? out.storage->part_path() : out.storage->target_path();
   return out;
 }
 
@@ -152,6 +168,25 @@ void Preparer::compare(std::shared_ptr<const wire::Metainfo> info, std::string p
                      return std::move(prepared);
                    };
                    workers_.run(remember, [done = std::move(done)](Prepared made) { done(std::move(made)); });
+                 });
+  });
+}
+
+void Preparer::check(std::shared_ptr<const wire::Metainfo> info, std::string path, std::size_t threads, Done done) {
+  *cancel_ = false;
+  const auto job = [info, path = std::move(path)] { return open_to_check(info, path); };
+  workers_.run(job, [this, info, threads, done = std::move(done)](Result<Prepared> found) mutable {
+    if (*cancel_) return done(interrupted());
+    if (!found) return done(std::move(found));
+    auto verifier = std::make_shared<disk::Verifier>(found->storage, info);
+    begin("verifying", info->name, info->bytes_total, [verifier] { return verifier->bytes_done(); });
+    on_all_cores(verifier, threads,
+                 [this, verifier, prepared = std::move(*found), done = std::move(done)](Result<void> read) mutable {
+                   prepared.seconds = swarm::seconds(loop_.now() - began_);
+                   prepared.work = end();
+                   if (!read) return done(tl::unexpected(read.error()));
+                   prepared.right = verifier->right();
+                   done(std::move(prepared));
                  });
   });
 }

@@ -28,6 +28,7 @@ struct NewTorrent {
   std::uint32_t piece_bytes = 0;  ///< 0: by size
   bool is_private = false;
   std::string comment;
+  std::vector<std::string> web_seeds;
   std::vector<std::vector<std::string>> trackers;
 };
 
@@ -53,6 +54,10 @@ class Preparer {
   void make(NewTorrent wanted, std::size_t threads, Done done);
   /// Compares the data at `path` with a torrent. Sizes that differ give `right` without a bit, and nothing is read.
   void compare(std::shared_ptr<const wire::Metainfo> info, std::string path, std::size_t threads, Done done);
+
+  /// Reads all that stands at `path`, or of a download at its .part, and compares it; nothing is remembered or taken on trust. What
+  /// is missing makes pieces wrong. Exit::integrity "nothing_there".
+  void check(std::shared_ptr<const wire::Metainfo> info, std::string path, std::size_t threads, Done done);
 
   /// How far it is; nothing when nothing is read.
   std::optional<Preparing> progress() const;

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "base/text.hh"
+#include "cli/file_choice.hh"
 
 namespace swarm::cli {
 
@@ -38,6 +39,7 @@ std::vector<std::string> texts(const std::vector<Endpoint>& senders) {
 /// One event: its fields in the order in which they are said.
 class Line {
  public:
+  Line() = default;  ///< a part of one
   explicit Line(const char* event) {
     number("v", 1);
     text("event", event);
@@ -155,12 +157,44 @@ std::string preparing_json(const Preparing& p) {
   return line.number("bytes_total", p.bytes_total).rate("rate", p.rate).end();
 }
 
-std::string done_json(const Transfer& t, const std::string& path, double seconds, bool name_it) {
-  Line line("done");
+namespace {
+std::string end_json(const char* event, const Transfer& t, const std::string& path, double seconds, bool name_it) {
+  Line line(event);
   if (name_it) line.text("name", t.name);
   line.text_if("path", path).real("seconds", seconds, 3);
   line.number("bytes_down", t.stats.bytes_down).number("bytes_up", t.stats.bytes_up);
   return line.number("hash_failures", t.stats.hash_failures).end();
+}
+}  // namespace
+
+std::string done_json(const Transfer& t, const std::string& path, double seconds, bool name_it) {
+  return end_json("done", t, path, seconds, name_it);
+}
+std::string whole_json(const Transfer& t, const std::string& path, double seconds, bool name_it) {
+  return end_json("whole", t, path, seconds, name_it);
+}
+
+std::string checked_json(const CheckedReport& c) {
+  Line line("checked");
+  line.text("name", c.name).text("infohash", to_hex(c.info_hash)).text("path", c.path);
+  return line.number("pieces", c.pieces).number("pieces_right", c.pieces_right).end();
+}
+
+std::string list_json(const wire::Metainfo& info, const std::vector<bool>& chosen) {
+  Line line("list");
+  line.text("name", info.name).text("infohash", to_hex(info.info_hash));
+  line.number("bytes_total", size_of(info, chosen).bytes);
+  std::string files;
+  std::size_t number = 0;
+  for (std::size_t i = 0; i < info.files.size(); ++i) {
+    if (info.files[i].pad) continue;
+    ++number;
+    if (!chosen.empty() && !chosen[i]) continue;
+    Line file;
+    file.number("number", number).text("path", path_of(info.files[i])).number("bytes", info.files[i].length);
+    files += (files.empty() ? "" : ",") + file.end();
+  }
+  return line.raw("files", "[" + files + "]").end();
 }
 
 std::string error_json(const Error& e, const std::string& name) {

@@ -29,7 +29,20 @@ std::string start_json(const StartReport& s, std::string_view time);
 std::string piece_json(const PieceCheck& check, const std::string& want, std::uint64_t bytes);
 std::string progress_json(const Transfer& t, bool name_it);
 std::string preparing_json(const Preparing& p);
+/// `done` ends a run; `whole` has the same fields and comes when get --seed goes on sharing.
 std::string done_json(const Transfer& t, const std::string& path, double seconds, bool name_it);
+std::string whole_json(const Transfer& t, const std::string& path, double seconds, bool name_it);
+
+/// get --check, before `done` or `error`.
+struct CheckedReport {
+  std::string name;
+  InfoHash info_hash;
+  std::string path;
+  std::uint64_t pieces = 0, pieces_right = 0;
+};
+std::string checked_json(const CheckedReport& c);
+/// get --list: the only line.
+std::string list_json(const wire::Metainfo& info, const std::vector<bool>& chosen);
 std::string error_json(const Error& e, const std::string& name = {});
 std::string error_json(int code, std::string_view word, std::string_view message, std::string_view hint,
                        const std::string& name = {});

@@ -3,6 +3,11 @@
 //   find trackers ─► for each PATH: hash (or remember) ─► publish ─► add to the driver ─► say so ─► next PATH
 //
 // One PATH after the other is prepared, so that hashing has the disk to itself; those that are ready are served meanwhile.
+// What comes on stdin ('-') is first written to a spool, which goes with the program.
+//
+// A tracker that lost its catalogue (another state folder, a disk that was replaced) is given the torrents again: each swarm
+// tracker is asked twice a minute what it holds, and soon after one that was silent answers again. Never in the place of other
+// content that has the name by then.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -10,6 +15,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <set>
 #include <vector>
 
 #include "base/text.hh"
@@ -19,7 +26,10 @@
 #include "cli/preparer.hh"
 #include "cli/report.hh"
 #include "cli/session.hh"
+#include "cli/spool.hh"
+#include "cli/stdin_reader.hh"
 #include "cli/torrent_finder.hh"
+#include "disk/safe_path.hh"
 #include "disk/sources.hh"
 #include "wire/magnet.hh"
 
@@ -27,13 +37,18 @@ namespace swarm::cli {
 
 namespace {
 
+constexpr Duration look_every = 30s, look_away = 5s, look_soon = 2s;
+constexpr std::size_t again_at_once = 64;           // requests under way; the rest follows soon
+constexpr std::size_t catalogue_shown_max = 4'000;  // files that a tracker lists
+
 class SeedCommand {
  public:
-  SeedCommand(Session& session, const Environment& environment)
+  SeedCommand(Session& session, const Environment& environment, std::unique_ptr<Spool> spool)
       : session_(session),
         voice_(session.voice()),
         options_(session.options()),
-        preparer_(session.loop(), session.workers(), seed_cache_folder(environment)),
+        spool_(std::move(spool)),
+        preparer_(session.loop(), session.workers(), spool_ ? std::string() : seed_cache_folder(environment)),
         news_(session, options_.words.size() > 1) {}
 
   int run();
@@ -50,12 +65,17 @@ class SeedCommand {
   void on_trackers(Result<std::vector<FoundTracker>> found);
   void no_tracker();
   void next();
+  void read_stdin();
   void prepare(const std::string& path);
   void on_prepared(const std::string& path, Result<Prepared> prepared);
   Result<void> write_output(const wire::Metainfo& info);
   void say_magnet(const std::string& magnet);
   void publish(std::shared_ptr<const Prepared> prepared, std::size_t tracker);
+  uv::HttpAsk put_request(const TrackerAddress& address, const wire::Metainfo& info, bool replace) const;
   void share(const Prepared& prepared);
+  void look_at_catalogues();
+  void on_catalogue(const TrackerAddress& address, const Result<wire::HttpResponse>& reply);
+  void publish_again(const TrackerAddress& address, const Torrent& t);
   void failed(const Error& error, const std::string& name);
   void on_notice(const core::Notice& notice);
   void on_second();
@@ -69,6 +89,8 @@ class SeedCommand {
   Session& session_;
   Voice& voice_;
   const Options& options_;
+  std::unique_ptr<Spool> spool_;  ///< with '-'
+  std::unique_ptr<StdinReader> stdin_;
   Preparer preparer_;
   News news_;
   std::vector<FoundTracker> trackers_;
@@ -76,10 +98,13 @@ class SeedCommand {
   std::size_t at_ = 0;  ///< the PATH that is next
   int code_ = 0;        ///< of the first failure
   Instant began_{};
+  Instant look_at_{};           ///< when the catalogues are asked next
+  std::set<std::string> told_;  ///< what was said of publishing again, so that it is said once
 };
 
 int SeedCommand::run() {
   began_ = session_.now();
+  look_at_ = began_ + look_every;
   if (options_.dry_run) {
     next();
   } else {
@@ -88,7 +113,11 @@ int SeedCommand::run() {
   return session_.run({.look = [this] { return look(); },
                        .on_notice = [this](const core::Notice& n) { on_notice(n); },
                        .on_second = [this] { on_second(); },
-                       .on_signal = [this](int number) { on_signal(number); }});
+                       .on_signal = [this](int number) { on_signal(number); },
+                       .on_abandoned =
+                           [this] {
+                             if (spool_) spool_->remove();
+                           }});
 }
 
 void SeedCommand::on_trackers(Result<std::vector<FoundTracker>> found) {
@@ -111,7 +140,7 @@ void SeedCommand::on_trackers(Result<std::vector<FoundTracker>> found) {
 /// Nobody to tell of it. But when the paths are wrong too, that is what the person wants to hear first.
 void SeedCommand::no_tracker() {
   session_.workers().run(
-      [paths = options_.words]() -> Result<void> {
+      [paths = spool_ ? std::vector<std::string>{} : options_.words]() -> Result<void> {
         for (const auto& path : paths) {
           if (const auto source = disk::scan(path); !source) return tl::unexpected(source.error());
         }
@@ -128,13 +157,31 @@ void SeedCommand::no_tracker() {
 /// The next PATH, or the end of the list.
 void SeedCommand::next() {
   if (session_.ending()) return;
-  if (at_ < options_.words.size()) return prepare(options_.words[at_++]);
+  if (at_ < options_.words.size()) {
+    const auto& path = options_.words[at_++];
+    return spool_ ? read_stdin() : prepare(path);
+  }
   if (options_.dry_run || torrents_.empty()) session_.end(code_);
 }
 
 std::size_t SeedCommand::threads() const {
   const auto all = uv::Workers::threads();
   return torrents_.empty() || all < 2 ? all : all - 1;  // what is shared already wants to be read, too
+}
+
+void SeedCommand::read_stdin() {
+  const auto path = fmt::format("{}/{}", spool_->path(), disk::safe_element(options_.name));
+  stdin_ =
+      std::make_unique<StdinReader>(session_.workers(), STDIN_FILENO, path, [this, path](Result<std::uint64_t> read) {
+        stdin_.reset();
+        if (session_.ending()) return;
+        if (!read) return failed(read.error(), "-");
+        if (*read == 0) {
+          return failed({Exit::usage, "empty", "nothing came on stdin", {}}, "-");
+        }
+        prepare(path);
+      });
+  if (voice_.terminal().err) voice_.advise(fmt::format("reading {} from stdin", printable(options_.name)));
 }
 
 void SeedCommand::prepare(const std::string& path) {
@@ -145,6 +192,7 @@ void SeedCommand::prepare(const std::string& path) {
                       options_.piece_bytes,
                       options_.is_private,
                       options_.comment,
+                      options_.web_seeds,
                       announce_tiers(trackers_, {})};
     if (options_.dry_run) {
       for (const auto& text : options_.trackers) {
@@ -255,16 +303,9 @@ void SeedCommand::publish(std::shared_ptr<const Prepared> prepared, std::size_t 
 
   const auto& address = trackers_[tracker].address;
   const auto name = name_of(*prepared->info);
-  uv::HttpAsk ask;
-  ask.url = address.base;
-  ask.deadline = 30s;
-  ask.request.method = "PUT";
-  ask.request.target =
-      fmt::format("/api/v1/files/{}{}", percent_encode(as_bytes(name)), options_.replace ? "?replace=1" : "");
-  ask.request.headers.set("Content-Type", "application/x-bittorrent");
-  ask.request.body = wire::write_torrent(*prepared->info);
   session_.driver().http().ask(
-      std::move(ask), [this, prepared, tracker, address, name](const Result<wire::HttpResponse>& reply) {
+      put_request(address, *prepared->info, options_.replace),
+      [this, prepared, tracker, address, name](const Result<wire::HttpResponse>& reply) {
         if (session_.ending()) return;
         if (!reply) return failed(tracker_error(address, reply.error()), name);
         if (reply->status / 100 == 2) return publish(prepared, tracker + 1);
@@ -275,6 +316,70 @@ void SeedCommand::publish(std::shared_ptr<const Prepared> prepared, std::size_t 
                    "Use --replace to take it over, or -n NAME for another name"};
         }
         failed(error, name);
+      });
+}
+
+uv::HttpAsk SeedCommand::put_request(const TrackerAddress& address, const wire::Metainfo& info, bool replace) const {
+  uv::HttpAsk ask;
+  ask.url = address.base;
+  ask.deadline = 30s;
+  ask.request.method = "PUT";
+  ask.request.target =
+      fmt::format("/api/v1/files/{}{}", percent_encode(as_bytes(name_of(info))), replace ? "?replace=1" : "");
+  ask.request.headers.set("Content-Type", "application/x-bittorrent");
+  ask.request.body = wire::write_torrent(info);
+  return ask;
+}
+
+/// The rule at the top. One question a tracker, however many torrents there are.
+void SeedCommand::look_at_catalogues() {
+  look_at_ = session_.now() + look_every;
+  for (const auto& t : trackers_) {
+    if (t.kind != FoundTracker::Kind::swarm) continue;
+    uv::HttpAsk ask;
+    ask.url = t.address.base;
+    ask.request.target = "/api/v1/files";
+    ask.body_bytes_max = 16u << 20;
+    session_.driver().http().ask(std::move(ask), [this, address = t.address](const Result<wire::HttpResponse>& reply) {
+      if (!session_.ending()) on_catalogue(address, reply);
+    });
+  }
+}
+
+void SeedCommand::on_catalogue(const TrackerAddress& address, const Result<wire::HttpResponse>& reply) {
+  if (!reply) look_at_ = std::min(look_at_, session_.now() + look_away);  // it may come back with nothing
+  if (!reply || reply->status != 200) return;
+  const auto files = wire::files_from_json(as_text(reply->body));
+  if (!files || files->size() >= catalogue_shown_max) return;  // what is not shown may be there all the same
+  std::map<std::string_view, InfoHash> held;
+  for (const auto& f : *files) {
+    if (f.catalogued) held[f.name] = f.info_hash;
+  }
+  std::size_t asked = 0;
+  for (const auto& t : torrents_) {
+    if (t.failed) continue;
+    const auto at = held.find(t.name);
+    if (at == held.end() && asked++ < again_at_once) publish_again(address, t);
+    if (at != held.end() && at->second != t.info->info_hash &&
+        told_.insert(fmt::format("{} {}", address.base, t.name)).second) {
+      voice_.warn(fmt::format("{}  '{}' is other content on {} now; this one is shared by its magnet link only",
+                              voice_.clock(), printable(t.name), address.label));
+    }
+  }
+  if (asked > again_at_once) look_at_ = session_.now() + look_soon;
+}
+
+void SeedCommand::publish_again(const TrackerAddress& address, const Torrent& t) {
+  session_.driver().http().ask(
+      put_request(address, *t.info, false), [this, address, name = t.name](const Result<wire::HttpResponse>& reply) {
+        if (session_.ending() || !reply) return;
+        if (reply->status / 100 == 2) {
+          voice_.advise(fmt::format("{}  {} had lost {}; it is in the catalogue again", voice_.clock(), address.label,
+                                    printable(name)));
+        } else if (told_.insert(fmt::format("{} {} {}", address.base, name, reply->status)).second) {
+          voice_.warn(fmt::format("{}  {} does not take {} again: {}", voice_.clock(), address.label, printable(name),
+                                  error_text(api_error(address, *reply))));
+        }
       });
 }
 
@@ -323,6 +428,9 @@ void SeedCommand::failed(const Error& error, const std::string& name) {
 
 void SeedCommand::on_notice(const core::Notice& notice) {
   news_.on_notice(notice);
+  if (const auto* news = std::get_if<core::TrackerNews>(&notice); news != nullptr && news->ok) {
+    look_at_ = std::min(look_at_, session_.now() + look_soon);
+  }
   const auto* failure = std::get_if<core::Failed>(&notice);
   if (failure == nullptr) return;
   const auto at = std::ranges::find(torrents_, failure->torrent, &Torrent::id);
@@ -331,7 +439,7 @@ void SeedCommand::on_notice(const core::Notice& notice) {
   Error error = failure->error;
   if (error.exit == Exit::integrity) {
     error.message = fmt::format("{} changed on disk since hashing; stopped sharing it", printable(at->name));
-    error.hint = "The same command shares it as it is now";
+    error.hint = spool_ ? "" : "The same command shares it as it is now";
   }
   voice_.error(error, options_.words.size() > 1 ? at->name : std::string());
   if (code_ == 0) code_ = static_cast<int>(error.exit);
@@ -340,6 +448,7 @@ void SeedCommand::on_notice(const core::Notice& notice) {
 
 /// --until-copies, --until-ratio and --for.
 void SeedCommand::on_second() {
+  if (!torrents_.empty() && session_.now() >= look_at_) look_at_catalogues();
   if (torrents_.empty() || at_ < options_.words.size()) return;
   bool enough = options_.until_copies || options_.until_ratio || options_.until_passed;
   for (const auto& t : torrents_) {
@@ -358,9 +467,11 @@ void SeedCommand::on_second() {
 void SeedCommand::on_signal(int number) {
   preparer_.cancel();
   if (torrents_.empty()) {
-    voice_.event(error_json(128 + number, "interrupted", "stopped by a signal", "resume with: " + options_.again));
+    voice_.event(error_json(128 + number, "interrupted", "stopped by a signal",
+                            spool_ ? std::string() : "resume with: " + options_.again));
   }
   finish(128 + number);
+  if (spool_) return;  // what came on stdin goes with us
   voice_.advise(fmt::format("resume with: {}", printable(options_.again)));
 }
 
@@ -389,11 +500,17 @@ Snapshot SeedCommand::look() const {
 }  // namespace
 
 int run_seed(const Options& options, const Environment& environment, Voice& voice) {
+  std::unique_ptr<Spool> spool;
+  if (options.words == std::vector<std::string>{"-"}) {
+    auto made = Spool::create(environment);
+    if (!made) return voice.error(made.error()), static_cast<int>(made.error().exit);
+    spool = std::move(*made);
+  }
   auto loop = uv::Loop::create();
   if (!loop) return voice.error(loop.error()), static_cast<int>(loop.error().exit);
   auto session = Session::open(options, voice, **loop);
   if (!session) return voice.error(session.error()), static_cast<int>(session.error().exit);
-  return SeedCommand(**session, environment).run();
+  return SeedCommand(**session, environment, std::move(spool)).run();
 }
 
 }  // namespace swarm::cli

@@ -104,6 +104,7 @@ void Session::on_signal(int number) {
   }
   if (signal_ != 0 || ending_) {
     voice_.clear_footer();
+    if (hooks_.on_abandoned) hooks_.on_abandoned();
     ::_exit(signal_ == 0 ? code_ : 128 + number);
   }
   signal_ = number;

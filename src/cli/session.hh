@@ -30,6 +30,7 @@ class Session {
     std::function<void()> on_second;           ///< once a second
     std::function<void(int)> on_signal;        ///< the first one, before everything stops
     std::function<void(int)> on_stopped = {};  ///< after it: everything has stopped cleanly
+    std::function<void()> on_abandoned = {};   ///< the second one, just before the process ends
   };
 
   /// Takes the port too: a session that exists can be reached.

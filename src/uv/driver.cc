@@ -553,6 +553,7 @@ void Driver::set_notice(std::function<void(const core::Notice&)> on_notice) {
 core::TorrentStats Driver::stats(TorrentId torrent) const { return parts_->client->stats(torrent, parts_->now()); }
 const Bitfield& Driver::verified(TorrentId torrent) const { return parts_->client->verified(torrent); }
 std::string Driver::path(TorrentId torrent) const { return parts_->files(torrent).path(); }
+std::shared_ptr<disk::Storage> Driver::storage(TorrentId torrent) const { return parts_->files(torrent).storage(); }
 core::Client& Driver::client() { return *parts_->client; }
 HttpClient& Driver::http() { return *parts_->http; }
 Workers& Driver::workers() { return parts_->workers; }

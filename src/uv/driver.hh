@@ -111,6 +111,8 @@ class Driver {
   const Bitfield& verified(TorrentId torrent) const;
   /// Where the torrent's bytes are now: `<target>.part`, or the final path once it is finished.
   std::string path(TorrentId torrent) const;
+  /// To read verified pieces on a worker; it may outlive the driver.
+  std::shared_ptr<disk::Storage> storage(TorrentId torrent) const;
   core::Client& client();  ///< to look at; commands go through the driver
   HttpClient& http();
   Workers& workers();

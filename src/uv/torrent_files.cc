@@ -27,9 +27,13 @@ disk::Checkpoint checkpoint_of(const wire::Metainfo& info, core::Claims claims) 
   return c;
 }
 
-/// On a worker. The claims are older than this sync, so what they name is durable once it has succeeded.
+/// On a worker. The claims are older than this sync, so what they name is durable once it has succeeded. A download that ends
+/// before its first byte claims nothing and leaves nothing behind.
 Result<void> write_claims(disk::Storage& storage, disk::Checkpoint c, bool clean) {
   if (auto synced = storage.sync(); !synced) return synced;
+  if (c.verified.none() && storage.place() == disk::Place::nothing) {
+    return disk::remove_checkpoint(disk::checkpoint_path(storage.target_path()));
+  }
   if (clean) {
     // A write that leaves no trace in the stamps would go unnoticed: then it is no clean stop.
     if (auto stamps = storage.stamps(); stamps && disk::settle(*stamps, std::chrono::milliseconds(100))) {
