@@ -139,7 +139,8 @@ tl::unexpected<Error> no_such_option(const std::string& word, Command command) {
     }
   }
   known.insert(known.end(), {"--help", "--version"});
-  if (const auto near = nearest(typed, known)) {
+  const bool of_another = typed.starts_with("--") && find_row(typed, of_all) != nullptr;  // no misspelling then
+  if (const auto near = nearest(typed, known); near && !of_another) {
     return usage(fmt::format("no option '{}'", printable(typed)), fmt::format("Did you mean '{}'?", *near));
   }
   if (const auto* row = find_row(typed, of_all)) {

@@ -21,7 +21,6 @@ namespace swarm::cli {
 namespace {
 
 constexpr std::string_view prefix = "swarm-spool-";
-constexpr std::time_t left_after_s = 60;  // younger ones may be about to be locked
 
 std::string folder_of(const Environment& environment) {
   const auto given = environment("TMPDIR");
@@ -35,7 +34,7 @@ uv::Descriptor locked(const std::string& path) {
 }
 
 /// Rule 2: what killed programs left. Whatever cannot be removed is somebody else's affair.
-void sweep(const std::string& below) {
+void sweep(const std::string& below, std::chrono::seconds abandoned_after) {
   DIR* folder = ::opendir(below.c_str());
   if (folder == nullptr) return;
   while (const auto* entry = ::readdir(folder)) {
@@ -43,7 +42,7 @@ void sweep(const std::string& below) {
     const auto path = fmt::format("{}/{}", below, entry->d_name);
     struct stat s {};
     if (::lstat(path.c_str(), &s) != 0 || !S_ISDIR(s.st_mode) || s.st_uid != ::geteuid()) continue;
-    if (std::time(nullptr) - s.st_ctime < left_after_s) continue;
+    if (std::time(nullptr) - s.st_ctime < abandoned_after.count()) continue;  // about to be locked, perhaps
     const auto lock = locked(path);
     std::error_code ignored;
     if (lock) std::filesystem::remove_all(path, ignored);
@@ -53,9 +52,9 @@ void sweep(const std::string& below) {
 
 }  // namespace
 
-Result<std::unique_ptr<Spool>> Spool::create(const Environment& environment) {
+Result<std::unique_ptr<Spool>> Spool::create(const Environment& environment, std::chrono::seconds abandoned_after) {
   const auto below = folder_of(environment);
-  sweep(below);
+  sweep(below, abandoned_after);
   auto path = fmt::format("{}/{}XXXXXX", below, prefix);
   if (::mkdtemp(path.data()) == nullptr) {
     return fail(Exit::disk, "no_spool",

@@ -9,6 +9,7 @@
 //    Rationale: they can be as large as what was shared, and nobody would look for them there.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -20,8 +21,9 @@ namespace swarm::cli {
 
 class Spool {
  public:
-  /// Blocking, for a moment. Exit::disk "no_spool".
-  static Result<std::unique_ptr<Spool>> create(const Environment& environment);
+  /// Blocking, for a moment. Exit::disk "no_spool". `abandoned_after`: of rule 2.
+  static Result<std::unique_ptr<Spool>> create(const Environment& environment,
+                                               std::chrono::seconds abandoned_after = std::chrono::minutes(1));
   ~Spool() { remove(); }
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;

@@ -187,7 +187,8 @@ TEST_CASE("--help of each command names each of its options once, in lines of at
   for (const CommandSpec& c : command_table()) {
     const auto text = help_text(c.command);
     for (const OptionSpec& o : option_table()) {
-      const auto needle = "--" + std::string(o.name) + (o.argument.empty() ? "  " : o.implied.empty() ? " " : " [");
+      const auto behind = o.argument.starts_with('=') ? "[=" : o.implied.empty() ? " " : " [";
+      const auto needle = "--" + std::string(o.name) + (o.argument.empty() ? "  " : behind);
       std::size_t count = 0;
       for (auto at = text.find(needle); at != text.npos; at = text.find(needle, at + 1)) ++count;
       CAPTURE(o.name);
@@ -220,6 +221,48 @@ TEST_CASE("the table: no name or letter twice in one command, each row complete"
       CHECK_FALSE(o.kind.use.empty());
     }
   }
+}
+
+TEST_CASE("get --seed: for ever, for so long, or up to a ratio; never the word behind it") {
+  const auto o = options({"get", "--seed", "2h"});
+  CHECK(o.words == std::vector<std::string>{"2h"});
+  CHECK((o.keep_seeding && !o.until_passed && !o.until_ratio));
+  CHECK(options({"get", "x", "--seed=2h"}).until_passed == Duration(2h));
+  CHECK(options({"get", "x", "--seed=1h30m"}).until_passed == Duration(90min));
+  CHECK(options({"get", "x", "--seed=1.5"}).until_ratio == 1.5);
+  CHECK(options({"get", "x", "--seed=90"}).until_ratio == 90);
+  CHECK(!options({"get", "x", "--seed=90"}).until_passed);
+  CHECK(options({"get", "x", "--seed=1.5"}).keep_seeding);
+  CHECK(!options({"get", "x", "--seed=no"}).keep_seeding);
+  CHECK(options({"get", "x"}, {{"SWARM_SEED", "2h"}}).until_passed == Duration(2h));
+  for (const auto* bad : {"--seed=soon", "--seed=-1", "--seed=0", "--seed=2x", "--seed="}) {
+    CHECK(complaint({"get", "x", bad}).starts_with("--seed"));
+  }
+  CHECK(help_text(Command::get).find("--seed[=DUR|RATIO]") != std::string::npos);
+}
+
+TEST_CASE("stdin and stdout as places") {
+  CHECK(options({"get", "x", "-o", "-"}).output == "-");
+  CHECK(complaint({"get", "x", "-o", "-", "--json"}).starts_with("-o - and --json exclude each other"));
+  CHECK(complaint({"get", "x", "-o", "-", "--seed"}).starts_with("-o - and --seed exclude each other"));
+  CHECK(complaint({"get", "x", "-o", "-", "--check"}).starts_with("-o - and --check exclude each other"));
+  CHECK(complaint({"get", "x", "y", "-o", "-"}).starts_with("-o - is one place for 2 downloads"));
+  CHECK(options({"seed", "-", "-n", "x.tar"}).words == std::vector<std::string>{"-"});
+  CHECK(complaint({"seed", "-"}) == "stdin has no name. Give one: --name NAME");
+  CHECK(complaint({"seed", "-", "x"}).starts_with("'-' (stdin) is for one PATH"));
+}
+
+TEST_CASE("globs, web seeds, and what only status has") {
+  CHECK(options({"get", "x", "-f", "*.jpg", "--file", "a b"}).globs == std::vector<std::string>{"*.jpg", "a b"});
+  CHECK(options({"seed", "x", "--web-seed", "https://a/b", "--web-seed=http://c/"}).web_seeds.size() == 2);
+  CHECK(complaint({"seed", "x", "--web-seed", "nas/x"}).starts_with("--web-seed: 'nas/x' is not an http address"));
+  CHECK(complaint({"seed", "x", "--web-seed", "ftp://nas/x"}).starts_with("--web-seed: 'ftp://nas/x' is not"));
+  CHECK(options({"status", "--pieces", "debian.iso"}).pieces_of == "debian.iso");
+  // SWARM_PIECES is the piece log's, of seed and get: no name of a file.
+  CHECK(options({"status"}, {{"SWARM_PIECES", "none"}}).pieces_of.empty());
+  CHECK(options({"get", "x"}, {{"SWARM_PIECES", "none"}}).pieces == Pieces::none);
+  CHECK(complaint({"status", "--follow", "-w"}).starts_with("--follow excludes"));
+  CHECK(complaint({"get", "x", "--list", "--check"}).starts_with("--list and --check exclude each other"));
 }
 
 TEST_CASE("words as a shell reads them back") {
