@@ -115,6 +115,12 @@ std::string download_line(const Transfer& t, const Look& look) {
   const auto fraction = share(s.bytes_done, s.bytes_total);
   const Part name{short_name(t.name, look), 0, Paint::bold};
   const Part percent{percent_text(fraction)};
+  if (s.phase == core::Phase::metadata) {
+    const auto what = s.metadata_bytes == 0 ? std::string("asking peers what it is")
+                                            : fmt::format("asking peers what it is: {} of {}",
+                                                          size_text(s.metadata_done), size_text(s.metadata_bytes));
+    return line_of({name, {what, 1}, {counted(s.peers, "peer", "peers"), 2}}, look);
+  }
   if (s.phase == core::Phase::checking) return line_of({name, percent, {"checking what is on the disk", 1}}, look);
   if (s.phase == core::Phase::finishing) return line_of({name, percent, {"writing to the disk", 1}}, look);
   const auto waiting = why_waiting(t);

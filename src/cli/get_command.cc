@@ -1,9 +1,9 @@
 // swarm get: downloads until all is whole and verified, then ends; with --seed it goes on sharing.
 //
 //   find trackers ─► for each WHAT: find its torrent ─► choose files ─► is it here already? ─► lock, add to the driver ─► next
-//                                        │                                     │                      │
-//                                        ▼                                     ▼                      ▼
-//                                 --list, --check                       "already whole"     whole, failed, or no peers for --wait
+//                                   │    │                                     │                      │
+//                                   ▼    ▼                                     ▼                      ▼
+//           joined: from peers, meanwhile next   --list, --check        "already whole"     whole, failed, or no peers for --wait
 //
 // One WHAT after the other is looked up; downloads run side by side meanwhile. Several WHATs: one that fails does not stop the
 // others, and the first failure's code is the process's.
@@ -57,6 +57,12 @@ std::string wrong_pieces_text(const Bitfield& wrong) {
   return told == wrong.count() ? out : fmt::format("{} and {} more", out, wrong.count() - told);
 }
 
+std::vector<std::vector<std::string>> tiers_of(const std::vector<std::string>& trackers) {
+  std::vector<std::vector<std::string>> tiers;
+  for (const auto& url : trackers) tiers.push_back({url});
+  return tiers;
+}
+
 class GetCommand {
  public:
   GetCommand(Session& session, const Environment& environment, std::unique_ptr<Spool> spool)
@@ -78,10 +84,12 @@ class GetCommand {
     std::shared_ptr<const wire::Metainfo> info;
     std::vector<bool> files;  ///< chosen with -f; empty: all
     std::vector<FoundTracker> trackers;
+    std::optional<wire::Magnet> magnet;  ///< when it was asked for by its info-hash
     disk::TargetLock lock;
     std::vector<std::string> folders_made;  ///< taken back when nothing came
     std::unique_ptr<StdoutStream> stream;   ///< with -o -
     TorrentId id{};
+    bool joined = false;   ///< its info dictionary comes, or came, from peers; another WHAT is looked up meanwhile
     bool moving = false;   ///< the driver has it, and it is neither whole nor failed
     bool seeding = false;  ///< with --seed: it is whole, and shared
     Instant began{};
@@ -93,6 +101,10 @@ class GetCommand {
   void on_trackers(Result<std::vector<FoundTracker>> found);
   void next();
   void on_torrent(At item, Result<FoundTorrent> found);
+  void join(At item);
+  void settled(Item& item);
+  void on_info(At item);
+  Result<void> check_sources(const Item& item);
   void list(const Item& item);
   Result<void> prepare_stream(Item& item);
   void on_checked(At item, Result<Prepared> there);
@@ -188,32 +200,78 @@ void GetCommand::on_torrent(At item, Result<FoundTorrent> found) {
     failed(*item, found.error());
     return next();
   }
-  item->info = found->info;
+  item->info = std::move(found->info);
   item->trackers = trackers_;
   item->trackers.insert(item->trackers.end(), found->trackers.begin(), found->trackers.end());
+  item->magnet = std::move(found->magnet);
+  item->info ? on_info(item) : join(item);
+}
+
+/// Only peers can tell what it is: that may take its time, so the next WHAT is looked up meanwhile.
+void GetCommand::join(At item) {
+  const auto& magnet = *item->magnet;
+  if (!magnet.name.empty()) item->name = disk::safe_element(magnet.name);
+  if (session_.driver().client().find(magnet.info_hash)) {
+    failed(*item, {Exit::usage, "twice", fmt::format("{} is being fetched already", printable(item->what)), {}});
+    return next();
+  }
+  if (const auto sources = check_sources(*item); !sources) {
+    failed(*item, sources.error());
+    return next();
+  }
+  item->id = session_.driver().add_magnet({.info_hash = magnet.info_hash,
+                                           .name = item->name,
+                                           .trackers = announce_tiers(item->trackers, tiers_of(magnet.trackers)),
+                                           .swarm_trackers = swarm_bases(item->trackers),
+                                           .peers = {}},
+                                          [this, item](Result<std::shared_ptr<const wire::Metainfo>> info) {
+                                            if (session_.ending() || !item->moving) return;
+                                            if (info) item->info = std::move(*info);
+                                            if (info) return on_info(item);
+                                            failed(*item, info.error());
+                                            settled(*item);
+                                          });
+  for (const auto& peer : magnet.peers) session_.driver().add_peer(item->id, peer);
+  session_.add_peers(item->id);
+  item->joined = item->moving = true;
+  item->began = item->last_progress = session_.now();
+  session_.redraw();
+  next();
+}
+
+/// All that had to be decided about it was.
+void GetCommand::settled(Item& item) {
+  if (!item.joined) return next();
+  const bool added = item.moving || item.seeding;
+  if (!added) session_.driver().remove(item.id);
+  leave_if_done();
+}
+
+void GetCommand::on_info(At item) {
   item->name = disk::safe_element(item->info->name);
   auto chosen = choose_files(*item->info, options_.globs);
   if (!chosen) {
     failed(*item, chosen.error());
-    return next();
+    return settled(*item);
   }
   item->files = std::move(*chosen);
   if (options_.list) {
     list(*item);
-    return next();
+    item->moving = false;
+    return settled(*item);
   }
   item->target = to_stdout() ? fmt::format("{}/{}", spool_->path(), item->name) : target_path(options_, item->name);
   if (const auto ready = prepare_stream(*item); !ready) {
     failed(*item, ready.error());
-    return next();
+    return settled(*item);
   }
   if (options_.check) {
     return preparer_.check(item->info, item->target, uv::Workers::threads(),
                            [this, item](Result<Prepared> there) { on_checked(item, std::move(there)); });
   }
-  if (session_.driver().client().find(item->info->info_hash)) {
+  if (!item->joined && session_.driver().client().find(item->info->info_hash)) {
     failed(*item, {Exit::usage, "twice", fmt::format("{} is being fetched already", printable(item->what)), {}});
-    return next();
+    return settled(*item);
   }
   look_at_target(item);
 }
@@ -248,7 +306,7 @@ void GetCommand::on_checked(At item, Result<Prepared> there) {
   if (session_.ending()) return;
   if (!there) {
     failed(*item, there.error());
-    return next();
+    return settled(*item);
   }
   Bitfield wrong = pieces_of(*item->info, item->files);
   const auto pieces = wrong.count();
@@ -263,13 +321,14 @@ void GetCommand::on_checked(At item, Result<Prepared> there) {
                                counted(pieces, "piece", "pieces"), wrong_pieces_text(wrong)),
                    there->storage->place() == disk::Place::part ? "The same command without --check fetches them"
                                                                 : "Fetch it anew with --overwrite"});
-    return next();
+    return settled(*item);
   }
+  item->moving = false;
   Transfer now{item->name, false, {}};
   voice_.event(done_json(now, there->path, there->seconds, several()));
   voice_.result(fmt::format("{}  verified (sha1 {}/{})  {}  -> {}", printable(item->name), right, pieces,
                             size_text(size_of(*item->info, item->files).bytes), printable(there->path)));
-  next();
+  settled(*item);
 }
 
 /// A file under its own name is whole, or somebody else's.
@@ -291,8 +350,9 @@ void GetCommand::look_at_target(At item) {
 void GetCommand::on_target(At item, Result<Prepared> there) {
   if (session_.ending()) return;
   if (there && there->right.all()) {
+    item->moving = false;
     already_whole(*item, *there);
-    return next();
+    return settled(*item);
   }
   if (there && (options_.overwrite || may_be_completed(*item, *there))) return add(item);
   if (options_.rename && item->renamed < renames_max) {
@@ -302,7 +362,7 @@ void GetCommand::on_target(At item, Result<Prepared> there) {
   failed(*item, there ? Error{Exit::disk, "exists", fmt::format("{} exists and is different", printable(item->target)),
                               "Use --overwrite, --rename or -o"}
                       : there.error());
-  next();
+  settled(*item);
 }
 
 /// A folder of which files are missing, and no other is of a wrong size: what an earlier -f fetched.
@@ -319,15 +379,25 @@ bool GetCommand::may_be_completed(const Item& item, const Prepared& there) const
   return missing && present;
 }
 
-void GetCommand::add(At item) {
+/// Is there anybody to ask? That no tracker answers is told.
+Result<void> GetCommand::check_sources(const Item& item) {
   const bool all_silent =
-      std::ranges::all_of(item->trackers, [](const FoundTracker& t) { return t.kind == FoundTracker::Kind::silent; });
-  if (all_silent && item->info->trackers.empty() && options_.peers.empty()) {
-    failed(*item, item->trackers.empty() ? no_tracker_error(options_.again) : item->trackers.front().error);
-    return next();
+      std::ranges::all_of(item.trackers, [](const FoundTracker& t) { return t.kind == FoundTracker::Kind::silent; });
+  if (!all_silent || item.joined) return {};
+  const bool others = !options_.peers.empty() ||
+                      (item.info && (!item.info->trackers.empty() || !item.info->web_seeds.empty())) ||
+                      (item.magnet && !(item.magnet->peers.empty() && item.magnet->web_seeds.empty()));
+  if (!others) {
+    return tl::unexpected(item.trackers.empty() ? no_tracker_error(options_.again) : item.trackers.front().error);
   }
-  if (all_silent && !item->trackers.empty()) {
-    voice_.warn(fmt::format("warning: {}", error_text(item->trackers.front().error)));
+  if (!item.trackers.empty()) voice_.warn(fmt::format("warning: {}", error_text(item.trackers.front().error)));
+  return {};
+}
+
+void GetCommand::add(At item) {
+  if (const auto sources = check_sources(*item); !sources) {
+    failed(*item, sources.error());
+    return settled(*item);
   }
   struct Place {
     Result<std::vector<std::string>> made;
@@ -345,7 +415,7 @@ void GetCommand::add(At item) {
         if (session_.ending()) return;
         if (place.made && place.lock) return add_locked(item);
         failed(*item, place.made ? place.lock.error() : place.made.error());
-        next();
+        settled(*item);
       });
 }
 
@@ -357,6 +427,7 @@ void GetCommand::add_locked(At item) {
   download.trackers = announce_tiers(item->trackers, item->info->trackers);
   download.swarm_trackers = swarm_bases(item->trackers);
   download.files = item->files;
+  if (item->magnet) download.web_seeds = item->magnet->web_seeds;
   download.sequential = options_.sequential || to_stdout();
   session_.driver().add(std::move(download),
                         [this, item](Result<uv::Added> added) { on_added(item, std::move(added)); });
@@ -366,12 +437,12 @@ void GetCommand::on_added(At item, Result<uv::Added> added) {
   if (session_.ending()) return;
   if (!added) {
     failed(*item, added.error());
-    return next();
+    return settled(*item);
   }
   item->id = added->torrent;
   item->moving = true;
   item->began = item->last_progress = session_.now();
-  session_.add_peers(item->id);
+  if (!item->joined) session_.add_peers(item->id);
   news_.add(item->id, item->name, item->info);
 
   const auto stats = session_.driver().stats(item->id);
@@ -393,7 +464,7 @@ void GetCommand::on_added(At item, Result<uv::Added> added) {
                           voice_.time()));
   if (to_stdout()) stream_to_stdout(item);
   session_.redraw();
-  next();
+  settled(*item);
 }
 
 void GetCommand::stream_to_stdout(At item) {
@@ -437,6 +508,7 @@ void GetCommand::already_whole(Item& item, const Prepared& there) {
                             size_text(item.info->bytes_total), printable(item.target)));
   if (!(voice_.terminal().out && voice_.terminal().err)) voice_.result(item.target);
   if (!options_.keep_seeding) return;
+  if (item.joined) session_.driver().remove(item.id);  // as a seed it is another torrent to the driver
   item.id = session_.driver().add_seed({.info = item.info,
                                         .storage = there.storage,
                                         .verified = there.right,
@@ -534,8 +606,9 @@ void GetCommand::on_second() {
     }
     if (!item.moving) continue;
     const auto now = view(item);
-    const auto progress = now.stats.bytes_down + now.stats.bytes_verified;
-    if (progress != item.progress || now.stats.phase != core::Phase::downloading) {
+    const auto progress = now.stats.bytes_down + now.stats.bytes_verified + now.stats.metadata_done;
+    const bool fetching = now.stats.phase == core::Phase::downloading || now.stats.phase == core::Phase::metadata;
+    if (progress != item.progress || !fetching) {
       item.progress = progress;
       item.last_progress = session_.now();
     }

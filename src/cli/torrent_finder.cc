@@ -28,7 +28,7 @@ std::string torrent_target(const std::string& name) {
 Result<FoundTorrent> parsed(const Result<wire::HttpResponse>& reply, const std::string& called) {
   auto info = wire::parse_metainfo(reply->body, printable(called));
   if (!info) return tl::unexpected(info.error());
-  return FoundTorrent{std::make_shared<const wire::Metainfo>(std::move(*info)), {}};
+  return FoundTorrent{std::make_shared<const wire::Metainfo>(std::move(*info)), {}, {}};
 }
 
 }  // namespace
@@ -79,7 +79,7 @@ void TorrentFinder::find(const std::string& what, Done done) {
     case WhatKind::name:
       return by_name(what, std::move(done));
     case WhatKind::info_hash:
-      return by_hash(*digest_from_hex<20>(what), what, trackers_, std::move(done));
+      return by_magnet({.info_hash = *digest_from_hex<20>(what)}, {}, std::move(done));
     case WhatKind::magnet:
       break;
   }
@@ -89,24 +89,43 @@ void TorrentFinder::find(const std::string& what, Done done) {
   for (const auto& url : magnet->trackers) {
     if (auto address = parse_tracker(url)) named.push_back(std::move(*address));
   }
-  const auto called = magnet->name.empty() ? to_hex(magnet->info_hash) : magnet->name;
-  if (named.empty()) return by_hash(magnet->info_hash, called, trackers_, std::move(done));
+  if (named.empty()) return by_magnet(*magnet, {}, std::move(done));
   find_trackers(http_, std::move(named),
-                [this, magnet, called, done = std::move(done)](std::vector<FoundTracker> found) {
-                  auto among = trackers_;
-                  among.insert(among.end(), found.begin(), found.end());
-                  by_hash(magnet->info_hash, called, std::move(among), [found, done](Result<FoundTorrent> torrent) {
-                    if (torrent) torrent->trackers = found;
-                    done(std::move(torrent));
-                  });
+                [this, magnet, done = std::move(done)](std::vector<FoundTracker> found) mutable {
+                  by_magnet(*magnet, std::move(found), std::move(done));
                 });
+}
+
+/// A catalogue may have its .torrent, or one of the addresses in the link; else the peers are asked.
+void TorrentFinder::by_magnet(const wire::Magnet& magnet, std::vector<FoundTracker> named, Done done) {
+  auto among = trackers_;
+  among.insert(among.end(), named.begin(), named.end());
+  const auto called = magnet.name.empty() ? to_hex(magnet.info_hash) : magnet.name;
+  by_hash(magnet.info_hash, called, std::move(among),
+          [this, magnet, named = std::move(named), done = std::move(done)](Result<FoundTorrent> torrent) {
+            if (torrent) return done(FoundTorrent{torrent->info, named, magnet});
+            by_urls(magnet, 0, [magnet, named, done](std::shared_ptr<const wire::Metainfo> info) {
+              done(FoundTorrent{std::move(info), named, magnet});
+            });
+          });
+}
+
+/// Nothing when none of them has it.
+void TorrentFinder::by_urls(const wire::Magnet& magnet, std::size_t index,
+                            std::function<void(std::shared_ptr<const wire::Metainfo>)> done) {
+  if (index == magnet.torrent_urls.size()) return done(nullptr);
+  const auto& url = magnet.torrent_urls[index];
+  fetch(url, url, [this, magnet, index, done = std::move(done)](const Result<FoundTorrent>& torrent) {
+    if (torrent && torrent->info->info_hash == magnet.info_hash) return done(torrent->info);
+    by_urls(magnet, index + 1, done);
+  });
 }
 
 void TorrentFinder::read_file(const std::string& path, Done done) {
   workers_.run([path] { return read_torrent(path); },
                [done = std::move(done)](Result<wire::Metainfo> info) {
                  if (!info) return done(tl::unexpected(info.error()));
-                 done(FoundTorrent{std::make_shared<const wire::Metainfo>(std::move(*info)), {}});
+                 done(FoundTorrent{std::make_shared<const wire::Metainfo>(std::move(*info)), {}, {}});
                });
 }
 
@@ -179,14 +198,7 @@ void TorrentFinder::by_hash(const InfoHash& hash, const std::string& called, std
                             Done done) {
   const auto at = std::ranges::find(among, FoundTracker::Kind::swarm, &FoundTracker::kind);
   if (at == among.end()) {
-    if (among.empty()) return done(tl::unexpected(no_tracker_error(command_)));
-    auto error = among.front().error;
-    if (error.code == "plain_tracker") {
-      error.message =
-          fmt::format("{} has no catalogue to look {} up in", among.front().address.base, printable(called));
-      error.hint = "Give the .torrent file";
-    }
-    return done(tl::unexpected(std::move(error)));
+    return done(fail(Exit::not_found, "not_found", fmt::format("{} is in no catalogue", printable(called))));
   }
   const auto address = at->address;
   auto rest = std::vector<FoundTracker>(at + 1, among.end());
@@ -196,20 +208,13 @@ void TorrentFinder::by_hash(const InfoHash& hash, const std::string& called, std
   ask.body_bytes_max = 16u << 20;
   http_.ask(std::move(ask), [this, hash, called, address, rest = std::move(rest),
                              done = std::move(done)](const Result<wire::HttpResponse>& reply) mutable {
-    if (!reply) return done(tl::unexpected(tracker_error(address, reply.error())));
-    const auto files = wire::files_from_json(as_text(reply->body));
-    if (files) {
+    if (const auto files = reply ? wire::files_from_json(as_text(reply->body)) : tl::unexpected(reply.error())) {
       for (const auto& f : *files) {
         if (f.info_hash == hash && f.catalogued)
           return fetch(address.base + torrent_target(f.name), f.name, std::move(done));
       }
     }
-    if (!rest.empty() && std::ranges::find(rest, FoundTracker::Kind::swarm, &FoundTracker::kind) != rest.end()) {
-      return by_hash(hash, called, std::move(rest), std::move(done));
-    }
-    done(fail(Exit::not_found, "not_found",
-              fmt::format("{} is not in the catalogue of {}", printable(called), address.label),
-              "Give its .torrent file"));
+    by_hash(hash, called, std::move(rest), std::move(done));
   });
 }
 

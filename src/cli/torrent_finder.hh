@@ -14,13 +14,15 @@
 #include "cli/tracker_finder.hh"
 #include "uv/http_client.hh"
 #include "uv/workers.hh"
+#include "wire/magnet.hh"
 #include "wire/metainfo.hh"
 
 namespace swarm::cli {
 
 struct FoundTorrent {
-  std::shared_ptr<const wire::Metainfo> info;
-  std::vector<FoundTracker> trackers;  ///< that a magnet link names, besides those of -t
+  std::shared_ptr<const wire::Metainfo> info;  ///< nothing: only peers can tell, by the magnet (uv::Driver::add_magnet)
+  std::vector<FoundTracker> trackers;          ///< that a magnet link names, besides those of -t
+  std::optional<wire::Magnet> magnet;          ///< what was asked for, when that was a magnet link or an info-hash
 };
 
 enum class WhatKind : std::uint8_t { file, url, magnet, info_hash, name };
@@ -39,6 +41,9 @@ class TorrentFinder {
  private:
   void read_file(const std::string& path, Done done);
   void fetch(const std::string& url, const std::string& called, Done done);
+  void by_magnet(const wire::Magnet& magnet, std::vector<FoundTracker> named, Done done);
+  void by_urls(const wire::Magnet& magnet, std::size_t index,
+               std::function<void(std::shared_ptr<const wire::Metainfo>)> done);
   void by_name(const std::string& name, Done done);
   void by_hash(const InfoHash& hash, const std::string& called, std::vector<FoundTracker> among, Done done);
   void not_shared(const std::string& name, const TrackerAddress& at, Done done);
