@@ -44,6 +44,7 @@ struct Options {
   std::string log;
   std::string interface;
   std::string node_name;
+  std::string token_file;  ///< the file, never the secret itself: a command line is public
   bool no_config = false;
 
   // tracker
@@ -53,6 +54,9 @@ struct Options {
   bool catalogued_only = false;
   std::uint64_t max_torrents = 100'000;
   std::string url;
+  bool no_udp = false;
+  bool no_dashboard = false;
+  bool no_metrics = false;
 
   // seed
   std::string name;
