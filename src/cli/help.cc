@@ -49,6 +49,7 @@ std::string help_text(Command command) {
       out += row(fmt::format("  swarm {} {}", c.name, c.words), c.summary, {});
     }
     out += row("  swarm --help, --version", "this text; the version", {});
+    out += row("  swarm --completion SHELL", "a script that completes words, for bash, zsh or fish", {});
     out +=
         "\nOn one machine 'swarm tracker', on a second 'swarm seed FILE -t FIRST', on all others 'swarm get FILE -t "
         "FIRST'.\nOptions of a command: swarm COMMAND --help. Everything: man swarm.\n";
@@ -67,7 +68,7 @@ std::string help_text(Command command) {
   out += row("  -h, --help", "this text", {});
   out +=
       "\nSizes: 64K 10M 10MiB 10MB. Rates: 10M 10MB/s 100Mbit. Durations: 90 90s 15m 2h 200ms.\n"
-      "Every long option is also a variable: SWARM_TRACKER=nas is -t nas.\n";
+      "Every long option is also a variable (SWARM_TRACKER=nas is -t nas) and a key in ~/.config/swarm/config.toml.\n";
   return out;
 }
 

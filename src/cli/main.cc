@@ -48,7 +48,7 @@ int run(const std::vector<std::string>& arguments) {
   keep_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that left shows as EPIPE, where it is dealt with
   const auto environment = real_environment();
-  auto parsed = parse(arguments, environment);
+  auto parsed = parse(arguments, environment, read_config);
   Options options = parsed ? std::move(parsed->options) : Options{};
   if (!parsed) options.json = std::ranges::find(arguments, "--json") != arguments.end();
   auto voice = Voice::open(options, environment);
@@ -63,6 +63,7 @@ int run(const std::vector<std::string>& arguments) {
   } else if (!parsed->answer.empty()) {
     (*voice)->bytes(parsed->answer);
   } else {
+    for (const auto& warning : parsed->warnings) (*voice)->warn("warning: " + warning);
     code = dispatch(options, environment, **voice);
   }
   const auto told = (*voice)->finish();

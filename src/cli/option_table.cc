@@ -21,16 +21,6 @@ std::optional<Number> number_from(std::string_view text) {
   return n;
 }
 
-std::optional<bool> truth_from(std::string_view text) {
-  for (const auto* yes : {"true", "1", "yes", "on"}) {
-    if (text == yes) return true;
-  }
-  for (const auto* no : {"false", "0", "no", "off", ""}) {
-    if (text == no) return false;
-  }
-  return std::nullopt;
-}
-
 template <class T, class Value>
 bool take(T& into, const std::optional<Value>& value) {
   if (!value) return false;
@@ -41,7 +31,7 @@ bool take(T& into, const std::optional<Value>& value) {
 // One function per type of value; `member` says where it goes.
 template <auto member>
 bool put_flag(Options& o, std::string_view v) {
-  return take(o.*member, truth_from(v));
+  return take(o.*member, parse_truth(v));
 }
 template <auto member>
 bool put_text(Options& o, std::string_view v) {
@@ -77,7 +67,7 @@ bool put_verbose(Options& o, std::string_view v) {
     o.verbose = *n;
     return true;
   }
-  const auto yes = truth_from(v);
+  const auto yes = parse_truth(v);
   if (yes.value_or(false)) ++o.verbose;
   return yes.has_value();
 }
@@ -133,7 +123,7 @@ bool put_ratio(Options& o, std::string_view v) {
 
 /// How long get goes on sharing: "forever", a duration with its unit, or a ratio without one.
 bool put_seed(Options& o, std::string_view v) {
-  if (const auto yes = v == "forever" ? std::optional(true) : v.size() > 1 ? truth_from(v) : std::nullopt) {
+  if (const auto yes = v == "forever" ? std::optional(true) : v.size() > 1 ? parse_truth(v) : std::nullopt) {
     return o.keep_seeding = *yes, true;
   }
   const auto passed = parse_duration(v);
@@ -150,8 +140,10 @@ bool put_web_seed(Options& o, std::string_view v) {
   return true;
 }
 
-constexpr ValueKind a_truth{"true or false", "true or false"};
+constexpr ValueKind a_truth{"true or false", "true or false", "true|false"};
 constexpr ValueKind a_text{"anything", "a text that is not empty"};
+constexpr ValueKind a_file{"a file", "the path of a file", {}, ValueKind::Place::file};
+constexpr ValueKind a_folder{"a folder", "the path of a folder", {}, ValueKind::Place::folder};
 constexpr ValueKind a_size{"a size", "e.g. 500K, 10M, 10MB/s"};
 constexpr ValueKind a_duration{"a duration", "e.g. 90, 90s, 15m, 2h, 200ms"};
 constexpr ValueKind a_number{"a number above 0", "e.g. 20"};
@@ -175,7 +167,7 @@ constexpr std::array table{
                .help = "folder that keeps the catalogue",
                .commands = of_tracker,
                .put = put_text<&Options::state>,
-               .kind = a_text},
+               .kind = a_folder},
     OptionSpec{.name = "interval",
                .argument = "DUR",
                .initial = "2m",
@@ -240,13 +232,13 @@ constexpr std::array table{
                .help = "bytes in a piece, a power of two",
                .commands = of_seed,
                .put = put_piece_size,
-               .kind = {"a piece size", "auto or a power of two from 16K to 16M"}},
+               .kind = {"a piece size", "auto or a power of two from 16K to 16M", "auto"}},
     OptionSpec{.name = "output",
                .argument = "FILE",
                .help = "also write the .torrent there ('-': stdout)",
                .commands = of_seed,
                .put = put_text<&Options::output>,
-               .kind = a_text},
+               .kind = a_file},
     OptionSpec{.name = "dry-run",
                .help = "hash and write the .torrent, share nothing",
                .commands = of_seed,
@@ -268,7 +260,7 @@ constexpr std::array table{
                .help = "serve PATH as this existing torrent; the data is verified first",
                .commands = of_seed,
                .put = put_text<&Options::torrent>,
-               .kind = a_text},
+               .kind = a_file},
     OptionSpec{.name = "replace",
                .help = "take over NAME in the catalogue",
                .commands = of_seed,
@@ -311,7 +303,7 @@ constexpr std::array table{
                .help = "save as PATH; a folder, or a trailing '/': into it; '-': stdout",
                .commands = of_get,
                .put = put_text<&Options::output>,
-               .kind = a_text},
+               .kind = a_file},
     OptionSpec{.name = "dir",
                .letter = 'd',
                .argument = "DIR",
@@ -319,7 +311,7 @@ constexpr std::array table{
                .help = "save into DIR",
                .commands = of_get,
                .put = put_text<&Options::dir>,
-               .kind = a_text},
+               .kind = a_folder},
     OptionSpec{.name = "file",
                .letter = 'f',
                .argument = "GLOB",
@@ -480,31 +472,31 @@ constexpr std::array table{
                .help = "auto, always or never",
                .commands = of_all,
                .put = put_colour,
-               .kind = {"a choice", "auto, always or never"}},
+               .kind = {"a choice", "auto, always or never", "auto|always|never"}},
     OptionSpec{.name = "progress",
                .argument = "HOW",
                .initial = "auto",
                .help = "auto, bar, plain or none",
                .commands = of_seed | of_get | of_tracker,
                .put = put_progress,
-               .kind = {"a choice", "auto, bar, plain or none"}},
+               .kind = {"a choice", "auto, bar, plain or none", "auto|bar|plain|none"}},
     OptionSpec{.name = "pieces",
                .argument = "WHICH",
                .initial = "ranges; all with -v or --json",
                .help = "piece checks to show: all, ranges, failures or none",
                .commands = of_seed | of_get | of_tracker,
                .put = put_pieces,
-               .kind = {"a choice", "all, ranges, failures or none"}},
+               .kind = {"a choice", "all, ranges, failures or none", "all|ranges|failures|none"}},
     OptionSpec{.name = "log",
                .argument = "FILE",
                .help = "append every piece check to FILE",
                .commands = of_seed | of_get | of_tracker,
                .put = put_text<&Options::log>,
-               .kind = a_text},
+               .kind = a_file},
     OptionSpec{.name = "interface",
                .argument = "ADDR",
                .initial = "all",
-               .help = "address or network interface to use",
+               .help = "address or network interface to use; tailscale: this machine's address there",
                .commands = of_seed | of_get | of_tracker,
                .put = put_text<&Options::interface>,
                .kind = a_text},
@@ -520,9 +512,16 @@ constexpr std::array table{
                .help = "file that holds the secret which the tracker asks for",
                .commands = of_all,
                .put = put_text<&Options::token_file>,
-               .kind = a_text},
+               .kind = a_file},
+    OptionSpec{.name = "config",
+               .argument = "FILE",
+               .initial = "$XDG_CONFIG_HOME/swarm/config.toml",
+               .help = "settings: what to say with every command",
+               .commands = of_all,
+               .put = put_text<&Options::config>,
+               .kind = a_file},
     OptionSpec{.name = "no-config",
-               .help = "read no configuration file",
+               .help = "read no settings file",
                .commands = of_all,
                .put = put_flag<&Options::no_config>,
                .kind = a_truth},
@@ -545,7 +544,8 @@ constexpr std::array commands{
                 .summary = "share files or folders",
                 .about =
                     "Hashes each PATH, puts it into the tracker's catalogue and serves it until Ctrl-C. '-' is stdin.\n"
-                    "A restart serves at once: hashes are kept as long as the files do not change."},
+                    "A restart serves at once: hashes are kept as long as the files do not change.",
+                .takes_files = true},
     CommandSpec{.command = Command::get,
                 .name = "get",
                 .words = "WHAT...",
@@ -553,7 +553,8 @@ constexpr std::array commands{
                 .words_max = 10'000,
                 .summary = "download, and verify every piece",
                 .about = "WHAT is a NAME in the tracker's catalogue, a .torrent file, or the http address of one.\n"
-                         "Ends when everything is whole and verified; the same command resumes."},
+                         "Ends when everything is whole and verified; the same command resumes.",
+                .takes_files = true},
     CommandSpec{.command = Command::status,
                 .name = "status",
                 .words = "[WHAT]",
@@ -562,10 +563,21 @@ constexpr std::array commands{
                 .summary = "look at the swarm through its tracker",
                 .about =
                     "Who has what, how fast it moves, how many copies there are. WHAT: only what concerns that NAME.\n"
-                    "For a .torrent, a magnet link or a progress.json: what it says, without a tracker."},
+                    "For a .torrent, a magnet link or a progress.json: what it says, without a tracker.",
+                .takes_files = true},
 };
 
 }  // namespace
+
+std::optional<bool> parse_truth(std::string_view text) {
+  for (const auto* yes : {"true", "1", "yes", "on"}) {
+    if (text == yes) return true;
+  }
+  for (const auto* no : {"false", "0", "no", "off", ""}) {
+    if (text == no) return false;
+  }
+  return std::nullopt;
+}
 
 std::span<const OptionSpec> option_table() { return table; }
 std::span<const CommandSpec> command_table() { return commands; }

@@ -21,9 +21,6 @@ tl::unexpected<Error> usage(std::string message, std::string hint = {}) {
   return fail(Exit::usage, "usage", std::move(message), std::move(hint));
 }
 
-/// What may also stand before the subcommand.
-bool is_common(const OptionSpec& o) { return std::popcount(o.commands) >= 3; }
-
 bool is_option(const std::string& word) { return word.size() > 1 && word[0] == '-'; }
 
 std::string_view name_of(Command c) { return std::ranges::find(command_table(), c, &CommandSpec::command)->name; }
@@ -131,14 +128,16 @@ class Parser {
 
 tl::unexpected<Error> no_such_option(const std::string& word, Command command) {
   const auto typed = word.starts_with("--") ? word.substr(0, word.find('=')) : word.substr(0, 2);
+  if (typed == "--completion") return usage("--completion stands alone", "Use 'swarm --completion bash|zsh|fish'");
   const auto of = command == Command::none ? std::string() : fmt::format(" of 'swarm {}'", name_of(command));
   std::vector<std::string> known;
   for (const OptionSpec& o : option_table()) {
-    if (command == Command::none ? is_common(o) : (o.commands & only(command)) != 0) {
+    if (command == Command::none ? o.common() : (o.commands & only(command)) != 0) {
       known.push_back(fmt::format("--{}", o.name));
     }
   }
   known.insert(known.end(), {"--help", "--version"});
+  if (command == Command::none) known.emplace_back("--completion");
   const bool of_another = typed.starts_with("--") && find_row(typed, of_all) != nullptr;  // no misspelling then
   if (const auto near = nearest(typed, known); near && !of_another) {
     return usage(fmt::format("no option '{}'", printable(typed)), fmt::format("Did you mean '{}'?", *near));
@@ -175,6 +174,12 @@ tl::unexpected<Error> no_such_command(const std::string& word) {
 }
 
 tl::unexpected<Error> bad_value(const std::string& where, std::string_view value, const ValueKind& kind) {
+  std::vector<std::string> choices;
+  for (const auto choice : split(kind.choices, '|')) choices.emplace_back(choice);
+  if (const auto near = nearest(value, choices)) {
+    return usage(fmt::format("{}: '{}' is not {}", where, printable(value), kind.noun),
+                 fmt::format("Did you mean '{}'?", *near));
+  }
   return usage(fmt::format("{}: '{}' is not {}", where, printable(value), kind.noun), fmt::format("Use {}", kind.use));
 }
 
@@ -188,21 +193,145 @@ std::vector<std::string> list_from(std::string text) {
   return out;
 }
 
-Result<void> put_values(Options& options, const OptionSpec& row, const Parser& parser, const Environment& environment) {
-  auto values = parser.values(row);
-  auto where = fmt::format("--{}", row.name);
-  if (values.empty()) {
-    if (row.typed_only) return {};
-    const auto variable = environment(row.environment());
-    if (!variable || variable->empty()) return {};
-    where = row.environment();
-    values = row.list ? list_from(*variable) : std::vector{*variable};
+/// Rule 1: the places where an option may be set, the strongest first.
+enum class Place : std::uint8_t { flag, environment, own_table, all_tables, nowhere };
+
+struct Said {
+  Place place = Place::nowhere;
+  std::vector<std::string> values;
+  std::string where;  ///< for the text of an error: "--up", "SWARM_UP", "config.toml:3: up"
+};
+
+/// The settings file, and how to say where in it.
+struct Settings {
+  std::string path;
+  std::vector<Setting> lines;
+
+  const Setting* find(std::string_view table, std::string_view key) const {
+    const auto at = std::ranges::find_if(lines, [&](const Setting& s) { return s.table == table && s.key == key; });
+    return at == lines.end() ? nullptr : &*at;
   }
-  if (!row.list) values.erase(values.begin(), values.end() - 1);  // the last one wins
-  for (const auto& value : values) {
-    if (!row.put(options, value)) return bad_value(where, value, row.kind);
+  std::string where(const Setting& s) const {
+    return fmt::format("{}:{}: {}", printable(path), s.line, printable(s.key));
+  }
+};
+
+/// What was said about one option, in the strongest of all places.
+Result<Said> find_said(const OptionSpec& row, Command command, const Parser& parser, const Environment& environment,
+                       const Settings& settings) {
+  if (auto values = parser.values(row); !values.empty())
+    return Said{Place::flag, std::move(values), fmt::format("--{}", row.name)};
+  if (row.typed_only) return Said{};
+  if (const auto variable = environment(row.environment()); variable && !variable->empty()) {
+    return Said{Place::environment, row.list ? list_from(*variable) : std::vector{*variable}, row.environment()};
+  }
+  for (const auto place : {Place::own_table, Place::all_tables}) {
+    const auto* setting = settings.find(place == Place::own_table ? name_of(command) : "", row.name);
+    if (setting == nullptr) continue;
+    if (setting->list && !row.list) {
+      return usage(fmt::format("{} is one value, not a list", settings.where(*setting)), "Leave the brackets out");
+    }
+    return Said{place, setting->values, settings.where(*setting)};
+  }
+  return Said{};
+}
+
+/// A flag that says no does not stand against another.
+bool affirms(const OptionSpec& row, const Said& said) {
+  return said.place != Place::nowhere && (!row.argument.empty() || parse_truth(said.values.back()).value_or(true));
+}
+
+/// Rule 2.
+constexpr std::pair<std::string_view, std::string_view> rivals[] = {
+    {"overwrite", "rename"}, {"output", "dir"}, {"quiet", "verbose"}, {"config", "no-config"}};
+
+void drop_weaker_rivals(std::map<const OptionSpec*, Said>& all, Commands commands) {
+  for (const auto& [one, other] : rivals) {
+    const auto a = all.find(find_row(fmt::format("--{}", one), commands));
+    const auto b = all.find(find_row(fmt::format("--{}", other), commands));
+    if (a == all.end() || b == all.end() || !affirms(*a->first, a->second) || !affirms(*b->first, b->second)) continue;
+    if (a->second.place < b->second.place) b->second = {};
+    if (b->second.place < a->second.place) a->second = {};
+  }
+}
+
+Result<void> put_values(Options& options, const OptionSpec& row, const Said& said) {
+  if (said.place == Place::nowhere) return {};
+  const auto first =
+      row.list || said.values.empty() ? said.values.begin() : said.values.end() - 1;  // the last one wins
+  for (auto value = first; value != said.values.end(); ++value) {
+    if (!row.put(options, *value)) return bad_value(said.where, *value, row.kind);
   }
   return {};
+}
+
+/// Rule 4.
+std::vector<std::string> odd_settings(const Settings& settings) {
+  std::vector<std::string> out, tables_told;
+  const auto say = [&out](std::string what, const std::optional<std::string>& near) {
+    out.push_back(what + (near ? fmt::format(". Did you mean '{}'?", *near) : std::string()));
+  };
+  std::vector<std::string> commands;
+  for (const CommandSpec& c : command_table()) commands.emplace_back(c.name);
+  for (const Setting& s : settings.lines) {
+    Commands mine = of_all;
+    if (!s.table.empty()) {
+      const auto known = std::ranges::find(command_table(), s.table, &CommandSpec::name);
+      if (known == command_table().end()) {
+        if (std::ranges::find(tables_told, s.table) != tables_told.end()) continue;
+        tables_told.push_back(s.table);
+        say(fmt::format("{}:{}: no command '{}'", printable(settings.path), s.line, printable(s.table)),
+            nearest(s.table, commands));
+        continue;
+      }
+      mine = only(known->command);
+    }
+    const auto row = std::ranges::find_if(
+        option_table(), [&](const OptionSpec& o) { return o.name == s.key && (o.commands & mine) != 0; });
+    const bool about_itself = s.key == "config" || s.key == "no-config";
+    if (row != option_table().end() && !about_itself) continue;
+    std::vector<std::string> known;
+    for (const OptionSpec& o : option_table()) {
+      if (o.commands & mine) known.emplace_back(o.name);
+    }
+    if (find_row("--" + s.key, of_all) != nullptr) known.clear();  // no misspelling then
+    say(about_itself      ? fmt::format("{} means nothing in this file", settings.where(s))
+        : s.table.empty() ? fmt::format("{} is no option", settings.where(s))
+                          : fmt::format("{} is no option of 'swarm {}'", settings.where(s), s.table),
+        about_itself ? std::nullopt : nearest(s.key, known));
+  }
+  return out;
+}
+
+/// $XDG_CONFIG_HOME/swarm/config.toml, else ~/.config/swarm/config.toml; empty when there is no home.
+std::string usual_settings_path(const Environment& environment) {
+  for (const auto& [variable, below] :
+       {std::pair{"XDG_CONFIG_HOME", "/swarm/config.toml"}, {"HOME", "/.config/swarm/config.toml"}}) {
+    const auto folder = environment(variable);
+    if (folder && folder->starts_with('/')) return *folder + below;
+  }
+  return {};
+}
+
+/// The settings that count for this command line. A file that is named must be there; in the usual place one may be, and when it
+/// cannot be read, that is a warning: a service may have no right to look into a home.
+Result<Settings> read_settings(const Options& o, const Environment& environment, const ReadFile& read_file,
+                               std::vector<std::string>& warnings) {
+  Settings out{o.config.empty() ? usual_settings_path(environment) : o.config, {}};
+  if (o.no_config || !read_file || out.path.empty()) return out;
+  const auto text = read_file(out.path);
+  if (!text && o.config.empty()) {
+    warnings.push_back(fmt::format("{}; going on without settings", text.error().message));
+    return out;
+  }
+  if (!text) return tl::unexpected(text.error());
+  if (!*text && o.config.empty()) return out;
+  if (!*text)
+    return fail(Exit::not_found, "not_found", fmt::format("--config: {} does not exist", printable(out.path)));
+  auto lines = parse_config(**text, out.path);
+  if (!lines) return tl::unexpected(lines.error());
+  out.lines = std::move(*lines);
+  return out;
 }
 
 /// Combinations that cannot be meant.
@@ -241,7 +370,38 @@ Result<void> judge(const Options& o) {
   return {};
 }
 
-Result<Parsed> parse_command(Command command, std::vector<std::string> arguments, const Environment& environment) {
+/// All that was said, wherever, goes into `out`.
+Result<void> put_all(Parsed& out, const Parser& parser, const Environment& environment, const ReadFile& read_file) {
+  Options& o = out.options;
+  Settings settings;
+  const auto put = [&](const auto& wanted) -> Result<void> {
+    std::map<const OptionSpec*, Said> all;
+    for (const OptionSpec& row : option_table()) {
+      if ((row.commands & only(o.command)) == 0 || !wanted(row)) continue;
+      auto said = find_said(row, o.command, parser, environment, settings);
+      if (!said) return tl::unexpected(said.error());
+      all.emplace(&row, std::move(*said));
+    }
+    drop_weaker_rivals(all, only(o.command));
+    for (const OptionSpec& row : option_table()) {  // in the table's order, so that one mistake always gets one answer
+      const auto at = all.find(&row);
+      if (at == all.end()) continue;
+      if (const auto done = put_values(o, row, at->second); !done) return done;
+    }
+    return {};
+  };
+  const auto is_about_file = [](const OptionSpec& row) { return row.name == "config" || row.name == "no-config"; };
+  if (const auto done = put(is_about_file); !done) return done;
+  if (o.no_config && !o.config.empty()) return usage("--config and --no-config exclude each other", "Give one of them");
+  auto read = read_settings(o, environment, read_file, out.warnings);
+  if (!read) return tl::unexpected(read.error());
+  settings = std::move(*read);
+  for (auto& odd : odd_settings(settings)) out.warnings.push_back(std::move(odd));
+  return put([&](const OptionSpec& row) { return !is_about_file(row); });
+}
+
+Result<Parsed> parse_command(Command command, std::vector<std::string> arguments, const Environment& environment,
+                             const ReadFile& read_file) {
   const Commands mine = only(command);
   Parser parser(mine);
   if (const auto read = parser.read(with_implied(std::move(arguments), mine)); !read) {
@@ -272,15 +432,32 @@ Result<Parsed> parse_command(Command command, std::vector<std::string> arguments
     return usage(fmt::format("'{}' is one word too many for 'swarm {}'", printable(o.words[spec.words_max]), spec.name),
                  fmt::format("See 'swarm {} --help'", spec.name));
   }
-  for (const OptionSpec& row : option_table()) {
-    if ((row.commands & mine) == 0) continue;
-    if (const auto put = put_values(o, row, parser, environment); !put) return tl::unexpected(put.error());
-  }
+  if (const auto put = put_all(out, parser, environment, read_file); !put) return tl::unexpected(put.error());
   if (const auto judged = judge(o); !judged) return tl::unexpected(judged.error());
   return out;
 }
 
+/// "--completion bash" alone.
+std::optional<Result<Parsed>> parse_completion(const std::vector<std::string>& arguments) {
+  static constexpr std::string_view option = "--completion", shells = "bash|zsh|fish";
+  if (arguments.empty() || arguments[0].substr(0, arguments[0].find('=')) != option) return std::nullopt;
+  const auto equals = arguments[0].find('=');
+  if (arguments.size() > (equals == std::string::npos ? 2 : 1)) {
+    return usage(fmt::format("'{}' is one word too many", printable(arguments.back())),
+                 "Use --completion bash|zsh|fish");
+  }
+  if (equals == std::string::npos && arguments.size() == 1)
+    return usage("--completion needs a value", "Use --completion bash|zsh|fish");
+  const auto name = equals == std::string::npos ? arguments[1] : arguments[0].substr(equals + 1);
+  for (const auto& [shell, called] : {std::pair{Shell::bash, "bash"}, {Shell::zsh, "zsh"}, {Shell::fish, "fish"}}) {
+    if (name == called) return Parsed{{}, completion_text(shell), {}};
+  }
+  return bad_value(std::string(option), name, {"a shell that swarm knows", "bash, zsh or fish", shells});
+}
+
 }  // namespace
+
+bool OptionSpec::common() const { return std::popcount(commands) >= 3; }
 
 std::string OptionSpec::environment() const {
   std::string out = "SWARM_";
@@ -288,7 +465,9 @@ std::string OptionSpec::environment() const {
   return out;
 }
 
-Result<Parsed> parse(const std::vector<std::string>& arguments, const Environment& environment) {
+Result<Parsed> parse(const std::vector<std::string>& arguments, const Environment& environment,
+                     const ReadFile& read_file) {
+  if (auto completion = parse_completion(arguments)) return std::move(*completion);
   auto again = arguments;
   again.insert(again.begin(), "swarm");
   const auto at = find_command(arguments);
@@ -305,7 +484,7 @@ Result<Parsed> parse(const std::vector<std::string>& arguments, const Environmen
     }
     auto rest = arguments;
     rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(at));
-    auto parsed = parse_command(known->command, std::move(rest), environment);
+    auto parsed = parse_command(known->command, std::move(rest), environment, read_file);
     if (parsed) parsed->options.again = shell_quoted(again);
     return parsed;
   }

@@ -1,7 +1,12 @@
-// Options: what a person may say, from one table. The table feeds the command line parser, the environment, --help, the
-// did-you-mean answers and the test that reads the man page.
+// Options: what a person may say, from one table. The table feeds the command line parser, the environment, the settings file,
+// --help, --completion, the did-you-mean answers and the test that reads the man page.
 //
-// A flag wins over the environment (SWARM_…, from the long name), the environment over the default.
+// 1. A flag wins over the environment (SWARM_…, from the long name), the environment over the settings file, there the command's
+//    own table over what stands above all tables, and all of them over the default.
+// 2. Options that exclude each other do so among what was said in one place; else the stronger place wins.
+//    Rationale: 'dir = "/data"' in the file must not forbid 'get -o here'.
+// 3. A value is judged only where it counts: one that a stronger place overrides, or that is for another command, is not read.
+// 4. What the settings file has and no option is called is a warning, with its line and the nearest name.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +19,7 @@
 
 #include "base/error.hh"
 #include "base/instant.hh"
+#include "cli/config.hh"
 
 namespace swarm::cli {
 
@@ -21,6 +27,7 @@ enum class Command : std::uint8_t { none, tracker, seed, get, status };
 enum class Colour : std::uint8_t { automatic, always, never };
 enum class Progress : std::uint8_t { automatic, bar, plain, none };
 enum class Pieces : std::uint8_t { automatic, all, ranges, failures, none };
+enum class Shell : std::uint8_t { bash, zsh, fish };
 
 struct PortRange {
   std::uint16_t first = 6881, last = 6889;
@@ -45,6 +52,7 @@ struct Options {
   std::string interface;
   std::string node_name;
   std::string token_file;  ///< the file, never the secret itself: a command line is public
+  std::string config;      ///< empty: the usual place
   bool no_config = false;
 
   // tracker
@@ -105,8 +113,11 @@ constexpr Commands of_tracker = only(Command::tracker), of_seed = only(Command::
 
 /// What a value must be, for the text of an error: "--up: '10Q' is not a size. Use e.g. 500K, 10M, 10MB/s".
 struct ValueKind {
+  enum class Place : std::uint8_t { none, file, folder };
   std::string_view noun;
   std::string_view use;
+  std::string_view choices = {};  ///< "auto|always|never": words that it may be, all of them or besides others
+  Place place = Place::none;      ///< what a shell completes
 };
 
 struct OptionSpec {
@@ -124,6 +135,7 @@ struct OptionSpec {
                             ///< with '=' is then never the next word: --seed=2h, but "--seed 2h" is --seed and a WHAT
   bool typed_only = false;  ///< not from the environment: its variable would be another option's
 
+  bool common() const;              ///< may also stand before the subcommand
   std::string environment() const;  ///< "SWARM_PIECE_SIZE"
 };
 
@@ -133,7 +145,8 @@ struct CommandSpec {
   std::string_view words;  ///< "PATH..."
   std::size_t words_min = 0, words_max = 0;
   std::string_view summary;
-  std::string_view about;  ///< the paragraph of its --help
+  std::string_view about;    ///< the paragraph of its --help
+  bool takes_files = false;  ///< its words may be files: what a shell completes
 };
 
 std::span<const OptionSpec> option_table();
@@ -142,17 +155,26 @@ std::span<const CommandSpec> command_table();
 /// Looks one variable up; nothing when it is not set.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
-/// What came of a command line: something to do, or a text that answers it (--help, --version) on stdout with exit 0.
+/// What came of a command line: something to do, or a text that answers it (--help, --version, --completion) on stdout with
+/// exit 0.
 struct Parsed {
   Options options;
   std::string answer;
+  std::vector<std::string> warnings;  ///< about the settings file; for stderr
 };
 
-/// `arguments` without the program's name. Every failure is Exit::usage. Never throws.
-Result<Parsed> parse(const std::vector<std::string>& arguments, const Environment& environment);
+/// `arguments` without the program's name. Failures are Exit::usage, but for a settings file that cannot be read (Exit::disk) or
+/// is not where --config says (Exit::not_found). Without `read_file` there is no settings file. Never throws.
+Result<Parsed> parse(const std::vector<std::string>& arguments, const Environment& environment,
+                     const ReadFile& read_file = {});
 
 std::string usage_text();                ///< five lines
 std::string help_text(Command command);  ///< none: of swarm itself
+/// A script that makes the shell complete commands, options, choices and file names.
+std::string completion_text(Shell shell);
+
+/// "true", "1", "yes", "on", or the opposite of one; nothing for any other text.
+std::optional<bool> parse_truth(std::string_view text);
 
 /// Words as a POSIX shell reads them back.
 std::string shell_quoted(const std::vector<std::string>& words);

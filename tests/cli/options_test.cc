@@ -137,6 +137,29 @@ TEST_CASE("did you mean") {
   CHECK(complaint({"frobnicate"}) == "no command 'frobnicate'. See 'swarm --help'");
   CHECK(complaint({"magnet:?xt=urn:btih:00"}) ==
         "'magnet:?xt=urn:btih:00' is a magnet link. Did you mean 'swarm get 'magnet:?xt=urn:btih:00''?");
+  CHECK(complaint({"get", "x", "--color", "alwyas"}) == "--color: 'alwyas' is not a choice. Did you mean 'always'?");
+  CHECK(complaint({"get", "x", "--pieces", "rages"}) == "--pieces: 'rages' is not a choice. Did you mean 'ranges'?");
+  CHECK(complaint({"seed", "x", "--piece-size", "atuo"}) ==
+        "--piece-size: 'atuo' is not a piece size. Did you mean 'auto'?");
+  CHECK(complaint({"status"}, {{"SWARM_JSON", "treu"}}) ==
+        "SWARM_JSON: 'treu' is not true or false. Did you mean 'true'?");
+  CHECK(complaint({"--compltion", "bash"}) == "no option '--compltion'. Did you mean '--completion'?");
+}
+
+TEST_CASE("every choice that is named is taken, and --help tells of it") {
+  for (const OptionSpec& o : option_table()) {
+    for (std::string_view rest = o.kind.choices; !rest.empty();) {
+      const auto choice = rest.substr(0, rest.find('|'));
+      rest.remove_prefix(std::min(choice.size() + 1, rest.size()));
+      CAPTURE(o.name);
+      CAPTURE(choice);
+      Options scratch;
+      CHECK(o.put(scratch, choice));
+      const bool told =
+          (std::string(o.help) + std::string(o.argument) + std::string(o.initial)).find(choice) != std::string::npos;
+      CHECK((o.argument.empty() || told));
+    }
+  }
 }
 
 TEST_CASE("a file or folder in the place of a command") {
@@ -287,7 +310,7 @@ TEST_CASE("the man page documents every option of the table, and none besides") 
     const auto letter = line.starts_with(".It Fl -") ? std::string() : line.substr(7, 1) + " ";
     documented.insert(section + ": " + letter + name);
   }
-  std::set<std::string> known{"COMMON OPTIONS: h help", "COMMON OPTIONS: version"};
+  std::set<std::string> known{"COMMON OPTIONS: h help", "COMMON OPTIONS: version", "COMMON OPTIONS: completion"};
   const std::map<Commands, std::string> sections = {{of_tracker, "TRACKER"},
                                                     {of_seed, "SEED"},
                                                     {of_get, "GET"},
