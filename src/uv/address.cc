@@ -35,25 +35,34 @@ std::vector<NamedAddress> interface_addresses() {
   return out;
 }
 
-/// The overlay's addresses are 100.64.0.0/10; its interface is tailscale0, or utunN on other systems.
-bool is_overlay(const NamedAddress& one) {
-  const auto& b = one.address.bytes;
-  return one.name.starts_with("tailscale") || (one.address.is_v4() && b[12] == 100 && (b[13] & 0xc0) == 64);
-}
-
 }  // namespace
 
 Result<Interface> find_interface(const std::string& name_or_address) {
   if (name_or_address.empty()) return Interface{};
   if (const auto address = IpAddress::from(name_or_address)) return Interface{*address};
   std::vector<std::string> names;
-  for (const auto& one : interface_addresses()) {
-    if (one.name == name_or_address || (name_or_address == "tailscale" && is_overlay(one)))
-      return Interface{one.address};
+  const auto all = interface_addresses();
+  for (const auto& one : all) {
+    if (one.name == name_or_address) return Interface{one.address};
     if (std::find(names.begin(), names.end(), one.name) == names.end()) names.push_back(one.name);
   }
+  if (name_or_address == "tailscale") {
+    const auto at =
+        std::find_if(all.begin(), all.end(), [](const NamedAddress& one) { return is_overlay(one.address); });
+    if (at != all.end()) return Interface{at->address};
+    return fail(Exit::usage, "no_such_interface",
+                "no Tailscale address on this machine (100.64.0.0/10 or fd7a:115c:a1e0::/48)",
+                fmt::format("Run 'tailscale up', or give an address or one of: {}", fmt::join(names, ", ")));
+  }
   return fail(Exit::usage, "no_such_interface", fmt::format("no interface '{}' with an address", name_or_address),
-              fmt::format("there are: {}", fmt::join(names, ", ")));
+              fmt::format("There are: {}", fmt::join(names, ", ")));
+}
+
+bool is_overlay(const IpAddress& address) {
+  const auto& b = address.bytes;
+  if (address.is_v4()) return b[12] == 100 && (b[13] & 0xc0) == 64;
+  static constexpr std::uint8_t prefix[] = {0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0};
+  return std::equal(std::begin(prefix), std::end(prefix), b.begin());
 }
 
 std::vector<IpAddress> own_addresses() {

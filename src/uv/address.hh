@@ -15,9 +15,13 @@ namespace swarm::uv {
 /// The address that sockets are bound to; nothing: any, IPv4 and IPv6 alike.
 using Interface = std::optional<IpAddress>;
 
-/// Empty: nothing. An address as it stands, or the first usable address (IPv4 before IPv6) of the interface with this
-/// name; Exit::usage "no_such_interface", naming those that there are.
+/// Empty: nothing. An address as it stands, or the first usable address (IPv4 before IPv6) of the interface with this name, or
+/// for "tailscale" the first that is_overlay, on whatever interface. Exit::usage "no_such_interface", naming those that there
+/// are.
 Result<Interface> find_interface(const std::string& name_or_address);
+
+/// What Tailscale gives to machines: 100.64.0.0/10 (RFC 6598, shared with carriers) and fd7a:115c:a1e0::/48.
+bool is_overlay(const IpAddress& address);
 
 /// Of this host, without loopback, link-local and those that are down.
 std::vector<IpAddress> own_addresses();

@@ -208,6 +208,25 @@ TEST_CASE("addresses keep their meaning on the way to a socket and back") {
   }
 }
 
+TEST_CASE("the addresses of an overlay") {
+  for (const auto* text : {"100.64.0.0", "100.127.255.255", "100.101.102.103", "fd7a:115c:a1e0::1",
+                           "fd7a:115c:a1e0:ffff:ffff:ffff:ffff:ffff"}) {
+    CAPTURE(text);
+    CHECK(is_overlay(*IpAddress::from(text)));
+  }
+  for (const auto* text : {"100.63.255.255", "100.128.0.0", "101.64.0.1", "10.64.0.1", "0.0.0.0", "fd7a:115c:a1e1::1",
+                           "fd7a:115c::1", "fe7a:115c:a1e0::1", "::1", "::"}) {
+    CAPTURE(text);
+    CHECK_FALSE(is_overlay(*IpAddress::from(text)));
+  }
+  const auto own = own_addresses();
+  const auto found = find_interface("tailscale");
+  CHECK(found.has_value() == std::any_of(own.begin(), own.end(), is_overlay));
+  if (!found) {
+    CHECK(found.error().message == "no Tailscale address on this machine (100.64.0.0/10 or fd7a:115c:a1e0::/48)");
+  }
+}
+
 TEST_CASE("an interface is an address, a name, or an error that lists what there is") {
   CHECK_FALSE(*find_interface(""));
   CHECK(find_interface("127.0.0.1")->value() == IpAddress::v4(0x7f000001));
