@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "base/text.hh"
 #include "cli/options.hh"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::size_t downloads_shown = 8;
 constexpr std::size_t bar_min = 8, bar_max = 24;
+constexpr std::size_t reason_min = 16;  // columns in which the reason of a standstill still says something
 
 double share(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 1.0 : static_cast<double>(part) / static_cast<double>(whole);
@@ -61,19 +63,76 @@ std::string eta_short(double seconds) {
   return fmt::format("{}d{}h", s / 86'400, s / 3600 % 24);
 }
 
-std::string total_line(const std::vector<Transfer>& downloads, const Look& look) {
-  std::uint64_t done = 0, total = 0;
-  double rate = 0;
+enum class Side : std::uint8_t { left, right };
+
+/// Blanks up to `width` columns, with the text at one side of them.
+std::string padded(std::string text, std::size_t width, Side side) {
+  const auto own = columns(text);
+  if (own < width) text.insert(side == Side::left ? text.size() : 0, width - own, ' ');
+  return text;
+}
+
+/// What is said about a download that moves, before it is fitted into columns.
+struct Cells {
+  std::string name, percent, sizes, rate, eta, peers;
+};
+
+Cells cells_of(const Transfer& t, const Look& look) {
+  const auto& s = t.stats;
+  return {short_name(t.name, look),
+          percent_text(share(s.bytes_done, s.bytes_total)),
+          sizes_text(s.bytes_done, s.bytes_total),
+          rate_or_zero(s.rate_down),
+          fmt::format("ETA {}", eta_text(eta_s(s))),
+          counted(s.peers, "peer", "peers")};
+}
+
+std::string moving_line(Cells c, double fraction, const Look& look, const Columns& w) {
+  return with_bar({{padded(std::move(c.name), w.name, Side::left), 0, Paint::bold},
+                   {padded(std::move(c.percent), w.percent, Side::right)},
+                   {{}, 2, Paint::good, " "},
+                   {padded(std::move(c.sizes), w.sizes, Side::right), 3, Paint::none, " "},
+                   {padded(std::move(c.rate), w.rate, Side::right), 1},
+                   {padded(std::move(c.eta), w.eta, Side::left), 4},
+                   {padded(std::move(c.peers), w.peers, Side::left), 5}},
+                  2, fraction, look);
+}
+
+/// All downloads as one; its peers are theirs and are not counted again.
+Transfer sum_of(const std::vector<Transfer>& downloads) {
+  Transfer all;
+  all.name = counted(downloads.size(), "download", "downloads");
   for (const auto& t : downloads) {
-    done += t.stats.bytes_done;
-    total += t.stats.bytes_total;
-    rate += t.stats.rate_down;
+    all.stats.bytes_done += t.stats.bytes_done;
+    all.stats.bytes_total += t.stats.bytes_total;
+    all.stats.rate_down += t.stats.rate_down;
   }
-  return line_of({{counted(downloads.size(), "download", "downloads")},
-                  {percent_text(share(done, total))},
-                  {sizes_text(done, total), 2},
-                  {rate_or_zero(rate), 1}},
-                 look);
+  return all;
+}
+
+/// As wide as the widest of those that are shown, and of their sum.
+Columns common_columns(std::span<const Transfer> shown, const Transfer& sum, const Look& look) {
+  Columns w;
+  const auto widen = [&](const Cells& c) {
+    w.name = std::max(w.name, columns(c.name));
+    w.percent = std::max(w.percent, columns(c.percent));
+    w.sizes = std::max(w.sizes, columns(c.sizes));
+    w.rate = std::max(w.rate, columns(c.rate));
+    w.eta = std::max(w.eta, columns(c.eta));
+    w.peers = std::max(w.peers, columns(c.peers));
+  };
+  for (const auto& t : shown) widen(cells_of(t, look));
+  auto sums = cells_of(sum, look);
+  sums.peers.clear();
+  widen(sums);
+  return w;
+}
+
+std::string sum_line(const Transfer& sum, const Look& look, const Columns& w) {
+  auto cells = cells_of(sum, look);
+  cells.peers.clear();
+  auto line = moving_line(std::move(cells), share(sum.stats.bytes_done, sum.stats.bytes_total), look, w);
+  return line.substr(0, line.find_last_not_of(' ') + 1);
 }
 
 }  // namespace
@@ -89,13 +148,14 @@ std::vector<std::string> footer(const Snapshot& now, const Look& look) {
     }
   }
   if (now.preparing) lines.push_back(preparing_line(*now.preparing, look));
-  for (std::size_t i = 0; i < std::min(downloads.size(), downloads_shown); ++i) {
-    lines.push_back(download_line(downloads[i], look));
-  }
+  const auto shown = std::span(downloads).first(std::min(downloads.size(), downloads_shown));
+  const auto sum = sum_of(downloads);
+  const auto common = downloads.size() > 1 ? common_columns(shown, sum, look) : Columns{};
+  for (const auto& t : shown) lines.push_back(download_line(t, look, common));
   if (downloads.size() > downloads_shown) {
     lines.push_back(fit(fmt::format("and {} more", downloads.size() - downloads_shown), look.width, look.utf8));
   }
-  if (downloads.size() > 1) lines.push_back(total_line(downloads, look));
+  if (downloads.size() > 1) lines.push_back(sum_line(sum, look, common));
   if (!seeds.empty()) lines.push_back(seeding_line(seeds, look));
   return lines;
 }
@@ -110,11 +170,11 @@ std::string preparing_line(const Preparing& p, const Look& look) {
                   1, fraction, look);
 }
 
-std::string download_line(const Transfer& t, const Look& look) {
+std::string download_line(const Transfer& t, const Look& look, const Columns& common) {
   const auto& s = t.stats;
+  const Part name{padded(short_name(t.name, look), common.name, Side::left), 0, Paint::bold};
   const auto fraction = share(s.bytes_done, s.bytes_total);
-  const Part name{short_name(t.name, look), 0, Paint::bold};
-  const Part percent{percent_text(fraction)};
+  const Part percent{padded(percent_text(fraction), common.percent, Side::right)};
   if (s.phase == core::Phase::metadata) {
     const auto what = s.metadata_bytes == 0 ? std::string("asking peers what it is")
                                             : fmt::format("asking peers what it is: {} of {}",
@@ -123,18 +183,12 @@ std::string download_line(const Transfer& t, const Look& look) {
   }
   if (s.phase == core::Phase::checking) return line_of({name, percent, {"checking what is on the disk", 1}}, look);
   if (s.phase == core::Phase::finishing) return line_of({name, percent, {"writing to the disk", 1}}, look);
-  const auto waiting = why_waiting(t);
-  if (!waiting.empty()) {
-    return line_of({name, percent, {"waiting", 1, Paint::hint}, {waiting, 2, Paint::hint, ": "}}, look);
+  if (auto why = why_waiting(t); !why.empty()) {
+    const auto before = columns(name.text) + columns(percent.text) + std::string_view("    waiting: ").size();
+    if (look.width >= before + reason_min) why = fit(why, look.width - before, look.utf8);  // its start says most
+    return line_of({name, percent, {"waiting", 1, Paint::hint}, {why, 2, Paint::hint, ": "}}, look);
   }
-  return with_bar({name,
-                   percent,
-                   {{}, 2, Paint::good, " "},
-                   {sizes_text(s.bytes_done, s.bytes_total), 3, Paint::none, " "},
-                   {rate_or_zero(s.rate_down), 1},
-                   {fmt::format("ETA {}", eta_text(eta_s(s))), 4},
-                   {counted(s.peers, "peer", "peers"), 5}},
-                  2, fraction, look);
+  return moving_line(cells_of(t, look), fraction, look, common);
 }
 
 std::string seeding_line(const std::vector<Transfer>& seeds, const Look& look) {
@@ -148,12 +202,14 @@ std::string seeding_line(const std::vector<Transfer>& seeds, const Look& look) {
     copies = std::min(copies, t.stats.copies_elsewhere);
   }
   const auto what = seeds.size() == 1 ? std::string("seeding") : fmt::format("seeding {} torrents", seeds.size());
-  const auto elsewhere = counted(copies, "whole copy elsewhere", "whole copies elsewhere");
+  const auto elsewhere = seeds.size() == 1
+                             ? counted(copies, "whole copy elsewhere", "whole copies elsewhere")
+                             : counted(copies, "whole copy of each elsewhere", "whole copies of each elsewhere");
   return line_of({{what, 0, Paint::bold},
                   {counted(peers, "peer", "peers"), 2},
                   {fmt::format("{} up", rate_or_zero(rate)), 1},
                   {fmt::format("{} sent", size_text(sent)), 3},
-                  {seeds.size() == 1 ? elsewhere : fmt::format("{} of each", elsewhere), 4},
+                  {elsewhere, 4},
                   {"(Ctrl-C stops sharing)", 5, Paint::dim, "   "}},
                  look);
 }
@@ -169,6 +225,8 @@ std::string plain_line(const Transfer& t) {
   auto line = fmt::format("{}: {:.0f}% {} {} eta {} pieces {}/{} sha1 ok, {} bad", name,
                           std::floor(share(s.bytes_done, s.bytes_total) * 100), sizes_text(s.bytes_done, s.bytes_total),
                           rate_or_zero(s.rate_down), eta_short(eta_s(s)), s.pieces_verified, s.pieces, s.hash_failures);
+  if (s.phase == core::Phase::checking) line += " (checking what is on the disk)";
+  if (s.phase == core::Phase::finishing) line += " (writing to the disk)";
   const auto waiting = why_waiting(t);
   if (!waiting.empty()) line += fmt::format(" (waiting: {})", waiting);
   return line;

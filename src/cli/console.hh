@@ -40,7 +40,11 @@ struct Snapshot {
 std::vector<std::string> footer(const Snapshot& now, const Look& look);
 
 std::string preparing_line(const Preparing& p, const Look& look);
-std::string download_line(const Transfer& t, const Look& look);
+/// How wide the columns are that several downloads have in common; 0: as wide as what stands there.
+struct Columns {
+  std::size_t name = 0, percent = 0, sizes = 0, rate = 0, eta = 0, peers = 0;
+};
+std::string download_line(const Transfer& t, const Look& look, const Columns& columns = {});
 std::string seeding_line(const std::vector<Transfer>& seeds, const Look& look);
 
 /// "debian.iso: 34% 214.9/631.0 MiB 42.0 MiB/s eta 10s pieces 430/1262 sha1 ok, 0 bad"

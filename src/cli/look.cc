@@ -34,6 +34,15 @@ std::string painted(std::string_view text, Paint paint, const Look& look) {
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
+std::size_t painted_columns(std::string_view text) {
+  std::size_t sum = 0;
+  for (auto at = text.find('\x1b'); at != text.npos; at = text.find('\x1b')) {
+    sum += columns(text.substr(0, at));
+    text.remove_prefix(std::min(text.find('m', at), text.size() - 1) + 1);
+  }
+  return sum + columns(text);
+}
+
 std::string line_of(std::vector<Part> parts, const Look& look) {
   const auto length = [&parts] {
     std::size_t sum = 0;
@@ -88,15 +97,17 @@ std::string percent_text(double fraction) {
 }
 
 std::string sizes_text(std::uint64_t done, std::uint64_t total) {
-  const auto whole = size_text(total);  // "631.0 MiB"
-  const auto space = whole.find(' ');
-  if (space == whole.npos) return whole;
   static constexpr std::string_view units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  const auto unit = std::ranges::find(units, std::string_view(whole).substr(space + 1));
-  if (unit == std::end(units)) return whole;
+  const auto whole = size_text(total);  // "631.0 MiB"
+  const auto unit = std::ranges::find(units, std::string_view(whole).substr(whole.find(' ') + 1));
   const auto power = static_cast<int>(unit - std::begin(units));
-  const auto part = std::floor(std::ldexp(static_cast<double>(done), -10 * power) * 10) / 10;
-  return power == 0 ? fmt::format("{}/{}", done, whole) : fmt::format("{:.1f}/{}", part, whole);
+  if (power == 0) return fmt::format("{}/{}", done, whole);
+  const auto in_unit = [power](std::uint64_t bytes) { return std::ldexp(static_cast<double>(bytes), -10 * power); };
+  const auto text = [power](double value) { return fmt::format("{:.{}f}", value, power > 2 && value < 9.995 ? 2 : 1); };
+  const auto end = text(in_unit(total));
+  if (done >= total) return fmt::format("{}/{} {}", done == total ? end : text(in_unit(done)), end, *unit);
+  const double steps = power > 2 && in_unit(done) < 10 ? 100 : 10;  // rounded down: what is shown is there
+  return fmt::format("{}/{} {}", text(std::floor(in_unit(done) * steps) / steps), end, *unit);
 }
 
 std::string piece_bytes_text(std::uint32_t bytes) {

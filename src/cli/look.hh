@@ -17,6 +17,8 @@ struct Look {
 
 enum class Paint : std::uint8_t { none, bold, dim, good, bad, hint };
 std::string painted(std::string_view text, Paint paint, const Look& look);
+/// Columns that text takes which painted() may have coloured.
+std::size_t painted_columns(std::string_view text);
 
 /// One piece of a line. When the line is too long, the piece with the highest `drop` goes first; 0 stays.
 struct Part {
@@ -31,11 +33,12 @@ std::string line_of(std::vector<Part> parts, const Look& look);
 /// `width` columns, the first `fraction` of them full: eighths of blocks, or '#' and '.' without UTF-8.
 std::string bar(double fraction, std::size_t width, const Look& look);
 
-std::string percent_text(double fraction);                        ///< "62.4%"; never rounded up, so 100.0% is whole
-std::string sizes_text(std::uint64_t done, std::uint64_t total);  ///< "393.7/631.0 MiB", both in the total's unit
-std::string piece_bytes_text(std::uint32_t bytes);                ///< "512 KiB"
-std::string seconds_text(double seconds);                         ///< "15.2 s", "2m 05s", "3h 12m"
-std::string rate_or_zero(double bytes_per_second);                ///< rate_text, but "0 B/s" for none
+std::string percent_text(double fraction);  ///< "62.4%"; never rounded up, so 100.0% is whole
+/// "393.7/631.0 MiB", both in the total's unit; from GiB on with two decimals below 10, so that progress shows: "0.04/1.00 GiB".
+std::string sizes_text(std::uint64_t done, std::uint64_t total);
+std::string piece_bytes_text(std::uint32_t bytes);                                  ///< "512 KiB"
+std::string seconds_text(double seconds);                                           ///< "15.2 s", "2m 05s", "3h 12m"
+std::string rate_or_zero(double bytes_per_second);                                  ///< rate_text, but "0 B/s" for none
 std::string counted(std::uint64_t n, std::string_view one, std::string_view many);  ///< "1 peer", "2 peers"
 
 }  // namespace swarm::cli

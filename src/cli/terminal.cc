@@ -61,9 +61,13 @@ bool utf8_locale(const Environment& environment) {
 }
 
 Terminal find_terminal(Colour wanted, const Environment& environment) {
+  return judge_terminal(::isatty(STDOUT_FILENO) == 1, ::isatty(STDERR_FILENO) == 1, wanted, environment);
+}
+
+Terminal judge_terminal(bool out, bool err, Colour wanted, const Environment& environment) {
   Terminal t;
-  t.out = ::isatty(STDOUT_FILENO) == 1;
-  t.err = ::isatty(STDERR_FILENO) == 1;
+  t.out = out;
+  t.err = err;
   t.utf8 = utf8_locale(environment);
   t.out_colour = wants_colour(wanted, t.out, environment);
   t.err_colour = wants_colour(wanted, t.err, environment);
@@ -132,10 +136,22 @@ Screen::Screen(bool sticky) : out_(STDERR_FILENO, Outlet::WhenFull::drop), stick
 
 Screen::~Screen() { clear(); }
 
-std::string Screen::erase() const {
-  if (drawn_ == 0) return {};
-  return drawn_ == 1 ? "\r\x1b[J" : fmt::format("\r\x1b[{}A\x1b[J", drawn_ - 1);
+std::string erase_text(const std::vector<std::size_t>& widths, std::size_t columns) {
+  if (widths.empty()) return {};
+  std::size_t up = 0;
+  for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
+    up += columns == 0 || widths[i] == 0 ? 1 : (widths[i] + columns - 1) / columns;
+  }
+  return up == 0 ? "\r\x1b[J" : fmt::format("\r\x1b[{}A\x1b[J", up);
 }
+
+std::vector<std::string> fit_rows(std::vector<std::string> lines, std::size_t rows) {
+  const auto most = rows > 1 ? rows - 1 : 1;  // one row is for the log
+  if (lines.size() > most) lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(most) - 1, lines.end() - 1);
+  return lines;
+}
+
+std::string Screen::erase() const { return erase_text(drawn_, screen_size(STDERR_FILENO).columns); }
 
 void Screen::line(std::string_view text) { draw(fmt::format("{}\n", text)); }
 
@@ -146,21 +162,23 @@ void Screen::lines(const std::vector<std::string>& texts) {
 }
 
 void Screen::footer(std::vector<std::string> lines) {
-  if (!sticky_ || (lines == footer_ && drawn_ == lines.size())) return;
+  if (!sticky_) return;
+  lines = fit_rows(std::move(lines), screen_size(STDERR_FILENO).rows);
+  if (lines == footer_ && drawn_.size() == lines.size()) return;
   if (out_.backed_up()) return out_.flush();  // a paused terminal gets no frames, only the log
   footer_ = std::move(lines);
   draw({});
 }
 
 void Screen::keep_footer() {
-  if (drawn_ > 0) out_.write("\n");
-  drawn_ = 0;
+  if (!drawn_.empty()) out_.write("\n");
+  drawn_.clear();
   footer_.clear();
 }
 
 void Screen::clear() {
   out_.write(erase());
-  drawn_ = 0;
+  drawn_.clear();
   out_.finish();
 }
 
@@ -171,8 +189,12 @@ void Screen::draw(std::string_view above) {
   if (const auto dropped = out_.take_dropped())
     frame += fmt::format("... {} lines dropped while this terminal stood still\n", dropped);
   frame += above;
-  for (std::size_t i = 0; i < footer_.size(); ++i) frame += (i == 0 ? "" : "\n") + footer_[i];
-  drawn_ = footer_.size();
+  drawn_.clear();
+  for (std::size_t i = 0; i < footer_.size(); ++i) {
+    frame += (i == 0 ? "" : "\n") + footer_[i];
+    drawn_.push_back(painted_columns(footer_[i]));
+  }
+  if (!footer_.empty()) frame += '\r';
   out_.write(frame);
 }
 

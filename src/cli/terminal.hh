@@ -20,6 +20,8 @@ struct Terminal {
   bool sticky = false;  ///< stderr can redraw lines (TERM is not dumb)
 };
 Terminal find_terminal(Colour wanted, const Environment& environment);
+/// The same, for streams that are terminals or not.
+Terminal judge_terminal(bool out, bool err, Colour wanted, const Environment& environment);
 
 /// --color, then NO_COLOR, then CLICOLOR_FORCE, then whether it is a terminal that is not dumb.
 bool wants_colour(Colour wanted, bool terminal, const Environment& environment);
@@ -57,7 +59,16 @@ class Outlet {
   int error_ = 0;
 };
 
+/// What takes a footer away whose lines are so many columns wide, on a terminal of `columns`: the cursor stands at the start of
+/// the last line. A terminal that became narrower has wrapped the others by now.
+std::string erase_text(const std::vector<std::size_t>& widths, std::size_t columns);
+/// So many lines of a footer as can be drawn over: all, or the first ones and the last, which sums up.
+std::vector<std::string> fit_rows(std::vector<std::string> lines, std::size_t rows);
+
 /// stderr as people see it: lines scroll, the footer stays below them when there is one.
+///
+/// The cursor rests at the start of the footer's last line, so that the ^C which a terminal echoes stands where the next frame
+/// overwrites it, and never makes the line wrap.
 class Screen {
  public:
   explicit Screen(bool sticky);
@@ -80,7 +91,7 @@ class Screen {
   Outlet out_;
   bool sticky_;
   std::vector<std::string> footer_;
-  std::size_t drawn_ = 0;  ///< lines of the footer on the screen now
+  std::vector<std::size_t> drawn_;  ///< widths of the footer's lines on the screen now
 };
 
 }  // namespace swarm::cli

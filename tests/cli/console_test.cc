@@ -134,7 +134,7 @@ TEST_CASE("the footer of a seed") {
   CHECK(seeding_line({seed()}, look(40)) == "seeding  2 peers  38.4 MiB/s up");
   CHECK(seeding_line({seed()}, look(20)) == "seeding");
   CHECK(seeding_line({seed(), seed()}, look(120)) ==
-        "seeding 2 torrents  4 peers  76.8 MiB/s up  1.6 GiB sent  1 whole copy elsewhere of each   (Ctrl-C stops "
+        "seeding 2 torrents  4 peers  76.8 MiB/s up  1.6 GiB sent  1 whole copy of each elsewhere   (Ctrl-C stops "
         "sharing)");
   auto idle = seed();
   idle.stats.rate_up = 0;
@@ -157,7 +157,8 @@ TEST_CASE("several downloads: one line each, then all together; beyond eight the
   const auto lines = footer(now, look(80));
   REQUIRE(lines.size() == 10);
   CHECK(lines[8] == "and 2 more");
-  CHECK(lines[9] == "10 downloads  62.4%  3.8/6.2 GiB  418.0 MiB/s");
+  CHECK(lines[0] == "debian.iso    62.4% ███████▍     393.7/631.0 MiB   41.8 MiB/s  ETA 0:06  2 peers");
+  CHECK(lines[9] == "10 downloads  62.4% ███████▍       3.84/6.16 GiB  418.0 MiB/s  ETA 0:06");
 }
 
 TEST_CASE("off a terminal") {
@@ -200,6 +201,17 @@ TEST_CASE("names are shown printable: no control or bidi characters reach the te
 TEST_CASE("small texts") {
   CHECK(sizes_text(412'876'800, 661'651'456) == "393.7/631.0 MiB");
   CHECK(sizes_text(0, 500) == "0/500 B");
+  CHECK(sizes_text(600, 500) == "600/500 B");
+  CHECK(sizes_text(43'000'000, 1u << 30) == "0.04/1.00 GiB");
+  CHECK(sizes_text(12'345'678'901, 26'843'545'600) == "11.4/25.0 GiB");
+  CHECK(sizes_text(10'737'418'239, 26'843'545'600) == "9.99/25.0 GiB");
+  CHECK(sizes_text(10'737'418'239, 10'737'418'240) == "9.99/10.0 GiB");
+  CHECK(sizes_text(1'090'000'000'000, 1'099'511'627'776) == "0.99/1.00 TiB");
+  CHECK(sizes_text(6'616'514'560, 6'616'514'560) == "6.16/6.16 GiB");
+  CHECK(sizes_text(6'616'514'559, 6'616'514'560) == "6.16/6.16 GiB");  // the percentage beside it is not 100 yet
+  CHECK(painted_columns("\x1b[1mdebian\x1b[0m  62%") == 11);
+  CHECK(painted_columns("日本\x1b[32m█\x1b[0m") == 5);
+  CHECK(painted_columns("\x1b") == 0);
   CHECK(piece_bytes_text(512 << 10) == "512 KiB");
   CHECK(piece_bytes_text(16 << 20) == "16 MiB");
   CHECK(piece_bytes_text(1000) == "1000 B");
