@@ -220,11 +220,15 @@ struct HttpReader<Message>::State {
   HttpFault fault = HttpFault::none;
   Phase phase = Phase::idle;
   std::size_t head_bytes = 0;           ///< of the message under way, with empty lines before it
-  std::size_t body_raw_bytes = 0;       ///< as on the wire: chunk sizes, extensions and trailers too
+  std::uint64_t body_bytes = 0;         ///< payload
+  std::uint64_t body_raw_bytes = 0;     ///< as on the wire: chunk sizes, extensions and trailers too
   const std::uint8_t* frame = nullptr;  ///< within run(): what is not known as payload begins here
   std::uint8_t last = 0;                ///< byte that was not payload
   std::uint64_t chunk_left = 0;         ///< bytes of the chunk under way
   bool after_chunk = false;             ///< CR LF must come now
+  bool bodiless = false;                ///< answers to HEAD
+  bool streaming = false, surplus = false;
+  std::vector<ByteView> parts;  ///< when streaming; bounded by the bytes of one on_received()
   Message message;
   std::string field, value;   ///< of the header under way
   std::deque<Message> ready;  ///< bounded by the bytes of one on_received()
@@ -232,7 +236,12 @@ struct HttpReader<Message>::State {
 
 template <class Message>
 HttpFault HttpReader<Message>::State::on_received(ByteView bytes) {
+  parts.clear();
   while (!bytes.empty() && fault == HttpFault::none && phase != Phase::closed) {
+    if (streaming && !ready.empty()) {
+      surplus = true;
+      return fault;
+    }
     const bool head = phase != Phase::body;
     const auto taken =
         run(head ? bytes.first(std::min(bytes.size(), limits.header_bytes_max + 1 - head_bytes)) : bytes);
@@ -304,7 +313,7 @@ bool HttpReader<Message>::State::framed_until(const std::uint8_t* end) {
 template <class Message>
 bool HttpReader<Message>::State::bounded() const {
   return head_bytes <= limits.header_bytes_max &&
-         body_raw_bytes - message.body.size() <= limits.header_bytes_max + 8 * message.body.size();
+         body_raw_bytes - body_bytes <= limits.header_bytes_max + 8 * body_bytes;
 }
 
 /// Keeps the header that is complete, but not a trailer.
@@ -322,8 +331,13 @@ bool HttpReader<Message>::State::keep_header() {
 template <class Message>
 bool HttpReader<Message>::State::keep_body(ByteView bytes) {
   if (!framed_until(bytes.data())) return stop(HttpFault::malformed), false;
-  if (bytes.size() > body_bytes_max - message.body.size()) return stop(HttpFault::body_too_large), false;
-  append(message.body, bytes);
+  if (streaming) {
+    parts.push_back(bytes);
+  } else {
+    if (bytes.size() > body_bytes_max - message.body.size()) return stop(HttpFault::body_too_large), false;
+    append(message.body, bytes);
+  }
+  body_bytes += bytes.size();
   frame = bytes.data() + bytes.size();
   if ((parser.flags & F_CHUNKED) != 0) {
     chunk_left -= bytes.size();
@@ -335,6 +349,7 @@ bool HttpReader<Message>::State::keep_body(ByteView bytes) {
 template <class Message>
 void HttpReader<Message>::State::headers_complete() {
   if (parser.http_major != 1 || parser.http_minor > 1) return void(stop(HttpFault::malformed));
+  if (bodiless) parser.flags |= F_SKIPBODY;
   message.keep_alive = llhttp_should_keep_alive(&parser) != 0;
   if constexpr (is_request) {
     message.method = llhttp_method_name(static_cast<llhttp_method_t>(parser.method));
@@ -347,6 +362,7 @@ void HttpReader<Message>::State::headers_complete() {
     if (message.status < 100 || message.status == 101) return void(stop(HttpFault::malformed));
   }
   body_bytes_max = limit != nullptr ? limit(message, limits.body_bytes_max) : limits.body_bytes_max;
+  if (streaming || bodiless) return;
   if ((parser.flags & F_CONTENT_LENGTH) != 0 && parser.content_length > body_bytes_max) stop(HttpFault::body_too_large);
 }
 
@@ -362,7 +378,8 @@ void HttpReader<Message>::State::message_complete() {
   message = {};
   if constexpr (is_request) message.target.clear();
   field.clear(), value.clear();
-  head_bytes = body_raw_bytes = 0;
+  head_bytes = 0;
+  body_bytes = body_raw_bytes = 0;
 }
 
 template <class Message>
@@ -433,12 +450,33 @@ std::optional<Message> HttpReader<Message>::next() {
 
 template <class Message>
 bool HttpReader<Message>::idle() const {
-  return state_->phase == State::Phase::idle || state_->phase == State::Phase::closed;
+  return !state_->surplus && (state_->phase == State::Phase::idle || state_->phase == State::Phase::closed);
 }
 
 template <class Message>
 void HttpReader<Message>::body_limit(std::size_t (*limit)(const Message& head, std::size_t ordinary)) {
   state_->limit = limit;
+}
+
+template <class Message>
+void HttpReader<Message>::expect_no_body() {
+  state_->bodiless = true;
+}
+
+template <class Message>
+void HttpReader<Message>::stream() {
+  state_->streaming = true;
+}
+
+template <class Message>
+const Message* HttpReader<Message>::head() const {
+  if (!state_->ready.empty()) return &state_->ready.front();
+  return state_->phase == State::Phase::body ? &state_->message : nullptr;
+}
+
+template <class Message>
+std::span<const ByteView> HttpReader<Message>::body_parts() const {
+  return state_->parts;
 }
 
 template class HttpReader<HttpRequest>;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -78,6 +79,17 @@ class HttpReader {
   bool idle() const;  ///< between messages: nothing of the next one has arrived
   /// Raises the body limit for messages whose head satisfies `pred` (e.g. PUT of a torrent); called when headers are complete.
   void body_limit(std::size_t (*limit)(const Message& head, std::size_t ordinary));
+
+  /// What is read answers a HEAD: whatever its head says of a length, no body follows (RFC 9112, 6.3).
+  void expect_no_body();
+  /// For one message with a body of any length: it is not kept and has no limit. Bytes behind the message are a surplus
+  /// that makes idle() false.
+  void stream();
+  /// When streaming: the message whose head is complete, or nothing so far. Until the next call of a function that is
+  /// not const.
+  const Message* head() const;
+  /// When streaming: what the last on_received() brought of the body, as views into the bytes that it was given.
+  std::span<const ByteView> body_parts() const;
 
  private:
   struct State;

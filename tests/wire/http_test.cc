@@ -471,3 +471,85 @@ TEST_CASE("mutated requests and responses never crash, and cuts never change the
   CHECK(good > 2'000);
   CHECK(good < 20'000);
 }
+
+namespace {
+
+/// What a streaming reader gives when the bytes come in pieces of `step`.
+struct Streamed {
+  std::string body;
+  std::size_t head_at = 0;  ///< bytes given when the head was complete
+  std::optional<HttpResponse> whole;
+  HttpFault fault = HttpFault::none;
+  bool idle = false;
+
+  Streamed(std::string_view text, std::size_t step, bool end = false) {
+    HttpResponseReader reader({.body_bytes_max = 1});
+    reader.stream();
+    for (std::size_t at = 0; at < text.size() && fault == HttpFault::none; at += step) {
+      fault = reader.on_received(as_bytes(text.substr(at, step)));
+      if (reader.head() != nullptr && head_at == 0) head_at = std::min(at + step, text.size());
+      for (const auto part : reader.body_parts()) {
+        CHECK(reader.head() != nullptr);
+        body += as_text(part);
+      }
+    }
+    if (end && fault == HttpFault::none) fault = reader.on_end();
+    idle = reader.idle();
+    whole = reader.next();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("http: streamed bodies are the same however they come, in each framing") {
+  const std::string head = "HTTP/1.1 206 Partial Content\r\n";
+  const std::string content = "0123456789abcdefghijklmnopqrstuvwxyz";
+  const std::string length = head + "Content-Length: 36\r\n\r\n";
+  const std::string chunked = head + "Transfer-Encoding: chunked\r\n\r\n";
+  const std::string closing = head + "Connection: close\r\n\r\n";
+  for (std::size_t step = 1; step < 120; ++step) {
+    CAPTURE(step);
+    const Streamed by_length(length + content, step);
+    CHECK(by_length.body == content);
+    CHECK(by_length.idle);
+    REQUIRE(by_length.whole);
+    CHECK(by_length.whole->status == 206);
+    CHECK(by_length.whole->body.empty());
+    CHECK(by_length.head_at < length.size() + step);
+    CHECK(by_length.head_at >= length.size());
+    const Streamed by_chunks(chunked + "a\r\n0123456789\r\n1a;x=y\r\n" + content.substr(10) + "\r\n0\r\n\r\n", step);
+    CHECK(by_chunks.body == content);
+    CHECK(by_chunks.idle);
+    CHECK(by_chunks.whole);
+    const Streamed by_end(closing + content, step, true);
+    CHECK(by_end.body == content);
+    CHECK(by_end.whole);
+    const Streamed cut(length + content.substr(1), step, true);
+    CHECK(cut.body == content.substr(1));
+    CHECK(cut.fault == HttpFault::malformed);
+    CHECK_FALSE(cut.whole);
+    const Streamed surplus(length + content + "HTTP/1.1 200 OK\r\n", step);
+    CHECK(surplus.body == content);
+    CHECK(surplus.whole);
+    CHECK_FALSE(surplus.idle);
+    const Streamed informed("HTTP/1.1 100 Continue\r\n\r\n" + length + content, step);
+    CHECK(informed.body == content);
+    CHECK(informed.whole->status == 206);
+  }
+}
+
+TEST_CASE("http: a reply to HEAD ends with its head") {
+  for (const auto* framing : {"Content-Length: 1000000000\r\n", "Transfer-Encoding: chunked\r\n", ""}) {
+    CAPTURE(std::string(framing));
+    HttpResponseReader reader;
+    reader.expect_no_body();
+    for (int i = 0; i < 2; ++i) {
+      CHECK(reader.on_received(as_bytes(std::string("HTTP/1.1 200 OK\r\n") + framing + "\r\n")) == HttpFault::none);
+      const auto reply = reader.next();
+      REQUIRE(reply);
+      CHECK(reply->keep_alive);
+      CHECK(reply->body.empty());
+      CHECK(reader.idle());
+    }
+  }
+}
