@@ -22,6 +22,12 @@ std::uint64_t pieces_of(std::uint64_t bytes_total, std::uint64_t piece_bytes) {
   return bytes_total / piece_bytes + (bytes_total % piece_bytes != 0 ? 1 : 0);
 }
 
+Bitfield bits_of(const std::vector<bool>& files) {
+  Bitfield bits(files.size());
+  for (std::size_t i = 0; i < files.size(); ++i) bits.set(i, files[i]);
+  return bits;
+}
+
 }  // namespace
 
 std::string checkpoint_path(const std::string& target) { return beside(target, ".progress.json"); }
@@ -47,6 +53,8 @@ std::string to_json(const Checkpoint& c) {
   json.number("piece_bytes", c.piece_bytes);
   json.text("boot_id", c.boot_id);
   json.flag("clean", c.clean);
+  json.number("files_total", c.files.size());
+  json.bytes("files", bits_of(c.files).bytes());
   json.number("bytes_down", c.bytes_down);
   json.number("bytes_up", c.bytes_up);
   json.lists("trackers", c.trackers);
@@ -70,8 +78,10 @@ Result<Checkpoint> checkpoint_from_json(std::string_view text) {
   c.bytes_up = json.number("bytes_up", ~0ull);
   c.trackers = json.lists("trackers");
   auto stamps = unpack_stamps(json.bytes("stamps"));
+  const std::uint64_t files_total = json.number("files_total", ~0ull);
+  const auto files = Bitfield::from(json.bytes("files"), static_cast<std::size_t>(files_total));
   const Buffer verified = json.bytes("verified"), durable = json.bytes("durable");
-  if (json.ok() && info_hash && stamps && c.piece_bytes > 0) {
+  if (json.ok() && info_hash && stamps && files && c.piece_bytes > 0) {
     // A bitmap of 2^53 pieces would not have fitted into the text; the sizes are compared before anything is made of
     // them.
     const std::uint64_t pieces = pieces_of(c.bytes_total, c.piece_bytes);
@@ -80,6 +90,7 @@ Result<Checkpoint> checkpoint_from_json(std::string_view text) {
     if (v && d) {
       c.info_hash = *info_hash;
       c.stamps = std::move(*stamps);
+      for (std::size_t i = 0; i < files->size(); ++i) c.files.push_back((*files)[i]);
       c.verified = std::move(*v);
       c.durable = std::move(*d);
       return c;

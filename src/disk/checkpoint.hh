@@ -32,6 +32,8 @@ struct Checkpoint {
   std::uint32_t piece_bytes = 0;
   std::string boot_id;  ///< of the machine when it was written
   bool clean = false;   ///< written by a clean stop: stamps tell whether anybody touched the data since
+  /// Which were chosen; empty: all. Another choice keeps its bytes elsewhere, so that claims are hashed then.
+  std::vector<bool> files = {};
   std::vector<FileStamp> stamps;
   Bitfield verified;
   Bitfield durable;
@@ -52,10 +54,11 @@ Result<void> remove_checkpoint(const std::string& path);
 
 /// What the disk holds of this download, by the rules of DESIGN.md §6. Also used when only a finished file exists.
 struct Found {
-  Bitfield verified;                  ///< trusted at once (clean stop, nothing touched since)
-  std::vector<PieceIndex> unchecked;  ///< to be hashed, in this order: data without a claim first, then claimed pieces
+  Bitfield verified;  ///< trusted at once (clean stop, nothing touched since)
+  /// To be hashed, in this order: data without a claim first, then claimed pieces. Of the wanted pieces only.
+  std::vector<PieceIndex> unchecked;
   std::uint64_t bytes_down = 0, bytes_up = 0;
-  bool anything = false;  ///< a .part, or the finished file, was there
+  bool anything = false;  ///< a .part, the finished file or a file of the folder was there
 };
 Found find_progress(Storage& storage, const wire::Metainfo& info);
 

@@ -6,6 +6,23 @@
 
 namespace swarm::disk {
 
+Bitfield wanted_pieces(const wire::Metainfo& info, const std::vector<bool>& files) {
+  if (files.empty()) return Bitfield(info.piece_count(), true);
+  SWARM_CHECK(files.size() == info.files.size());
+  Bitfield wanted(info.piece_count());
+  std::uint64_t start = 0;
+  std::uint64_t next = 0;  // the pieces before this one are settled, so that many files in one piece cost no more
+  for (std::size_t i = 0; i < files.size(); start += info.files[i++].length) {
+    const std::uint64_t length = info.files[i].length;
+    if (!files[i] || info.files[i].pad || length == 0) continue;
+    next = std::max(next, start / info.piece_bytes);
+    for (const std::uint64_t last = (start + length - 1) / info.piece_bytes; next <= last; ++next) {
+      wanted.set(static_cast<std::size_t>(next));
+    }
+  }
+  return wanted;
+}
+
 Extents::Extents(const std::vector<wire::FileEntry>& files) {
   starts_.reserve(files.size() + 1);
   pad_.reserve(files.size());

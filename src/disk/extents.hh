@@ -4,10 +4,15 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/bitfield.hh"
 #include "base/ids.hh"
 #include "wire/metainfo.hh"
 
 namespace swarm::disk {
+
+/// The pieces that hold at least one byte of a chosen file: what is to be fetched for these files. `files` is by
+/// FileIndex; empty: all pieces. Padding chooses nothing. O(files + pieces).
+Bitfield wanted_pieces(const wire::Metainfo& info, const std::vector<bool>& files);
 
 /// A range within one file. Padding (BEP 47) is never on a disk and reads as zeros.
 struct Extent {

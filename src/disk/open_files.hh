@@ -15,6 +15,7 @@ namespace swarm::disk {
 struct OpenFile {
   Descriptor fd;
   bool writable = false;
+  bool named = false;  ///< it stands at its final name, in the target folder
 };
 
 /// A file that is in use stays open until its user drops it, so a few more than the bound may be open for a moment.

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "base/check.hh"
 #include "base/text.hh"
@@ -46,17 +48,26 @@ std::uint64_t bytes_allocated(int fd, const struct stat& s) {
   return std::max(data, static_cast<std::uint64_t>(s.st_blocks) * 512);
 }
 
+/// Choosing all files of a folder, or the file of a torrent without one, is no choice.
+StorageOptions with_real_choice(StorageOptions options, const wire::Metainfo& info) {
+  SWARM_CHECK(options.files.empty() || options.files.size() == info.files.size());
+  bool all = true;
+  for (std::size_t i = 0; i < options.files.size(); ++i) all = all && (options.files[i] || info.files[i].pad);
+  if (all || !info.folder || !options.writable) options.files.clear();
+  return options;
+}
+
 }  // namespace
 
 struct Storage::State {
   State(std::shared_ptr<const wire::Metainfo> info_, std::string target, const StorageOptions& options_)
       : info(std::move(info_)),
-        options(options_),
+        options(with_real_choice(options_, *info)),
         extents(info->files),
         tree(*info, std::move(target), options),
         open_files(options.open_files_max),
-        written(info->files.size(), false),
-        unsynced(info->files.size(), false) {}
+        written(info->files.size() + 1, false),
+        unsynced(info->files.size() + 1, false) {}
 
   const std::shared_ptr<const wire::Metainfo> info;
   const StorageOptions options;
@@ -65,7 +76,9 @@ struct Storage::State {
   std::mutex mutex;  ///< guards what follows; never held while data moves
   Tree tree;
   OpenFiles open_files;
-  std::vector<bool> written;             ///< by file: by this process
+  std::shared_ptr<OpenFile> aside;       ///< rule 4; never closed, for finish() takes its name away
+  std::set<std::uint32_t> in_doubt;      ///< rule 6: pieces that lie aside whole; at most two a file
+  std::vector<bool> written;             ///< by file, then the side file: by this process
   std::vector<bool> unsynced;            ///< by file: written since the last sync
   std::vector<FileIndex> unsynced_list;  ///< the same as a list
   bool unsynced_closed = false;          ///< one of them was closed before it was synced
@@ -74,7 +87,10 @@ struct Storage::State {
 
   std::mutex sync_mutex;  ///< one sync at a time; taken before `mutex`
 
-  std::uint64_t length(FileIndex file) const { return info->files[number(file)].length; }
+  std::uint64_t length(FileIndex file) const {
+    return file == tree.aside() ? extents.bytes_total() : info->files[number(file)].length;
+  }
+  bool is_chosen(FileIndex file) const { return options.files.empty() || options.files[number(file)]; }
 
   std::string shown(FileIndex file) {
     const std::lock_guard lock(mutex);
@@ -85,34 +101,41 @@ struct Storage::State {
   /// A file to read from. Null when a .part does not have it yet.
   Result<std::shared_ptr<OpenFile>> to_read(FileIndex file) {
     const std::lock_guard lock(mutex);
-    if (auto held = open_files.find(file)) return held;
+    if (auto held = find_open(file)) return held;
     const bool target = tree.at_target();
     bool writable = !target;  // what is read may soon be written; one descriptor serves both
-    Descriptor fd = retry_without_others([&] { return tree.open(file, writable ? O_RDWR : O_RDONLY); });
+    Place found = Place::nothing;
+    Descriptor fd = retry_without_others([&] { return tree.open(file, writable ? O_RDWR : O_RDONLY, &found); });
     if (!fd && writable && (errno == EACCES || errno == EROFS)) {
       writable = false;
-      fd = tree.open(file, O_RDONLY);
+      fd = tree.open(file, O_RDONLY, &found);
     }
-    if (!fd && errno == ENOENT && !target) return nullptr;
+    const int error = fd ? 0 : errno;
+    if (error == ENOENT && (!target || file == tree.aside() || tree.merges())) return nullptr;
+    errno = error;
     if (!fd) return tl::unexpected(target ? unreadable(file) : system_error("read", tree.shown(file), errno));
-    return keep(file, std::move(fd), writable);
+    return keep(file, std::move(fd), writable && found == Place::part, found);
   }
 
+  /// A file to write to, or one that has its name already (rule 6).
   Result<std::shared_ptr<OpenFile>> to_write(FileIndex file) {
     const std::lock_guard lock(mutex);
     if (!may_write) {
       // A name that is taken is better known before the download than after it.
-      if (tree.place() == Place::target || (!options.replace && tree.target_exists())) {
+      if (!tree.merges() && (tree.place() == Place::target || (!options.replace && tree.target_exists()))) {
         return tl::unexpected(exists_error(tree.target_path()));
       }
       may_write = true;
     }
-    if (auto held = open_files.find(file); held && held->writable) return held;
-    Descriptor fd = retry_without_others([&] { return tree.create(file); });
+    if (auto held = find_open(file); held && (held->writable || held->named)) return held;
+    Place found = Place::nothing;
+    Descriptor fd = retry_without_others([&] { return tree.create(file, &found); });
     if (!fd && (errno == ENOSPC || errno == EDQUOT)) return tl::unexpected(full());
     if (!fd) return tl::unexpected(system_error("write", tree.shown(file), errno));
-    return keep(file, std::move(fd), true);
+    return keep(file, std::move(fd), found == Place::part, found);
   }
+
+  std::shared_ptr<OpenFile> find_open(FileIndex file) { return file == tree.aside() ? aside : open_files.find(file); }
 
   template <class Open>
   Descriptor retry_without_others(Open open) {
@@ -124,7 +147,7 @@ struct Storage::State {
     return fd;
   }
 
-  Result<std::shared_ptr<OpenFile>> keep(FileIndex file, Descriptor fd, bool writable) {
+  Result<std::shared_ptr<OpenFile>> keep(FileIndex file, Descriptor fd, bool writable, Place found) {
     struct stat s {};
     if (::fstat(fd.get(), &s) != 0) return tl::unexpected(system_error("read", tree.shown(file), errno));
     const bool regular = S_ISREG(s.st_mode);
@@ -132,11 +155,15 @@ struct Storage::State {
       return tl::unexpected(changed(file));
     }
     if (!regular) {
-      if (tree.at_target()) return tl::unexpected(changed(file));
+      if (found == Place::target) return tl::unexpected(changed(file));
       return fail(Exit::disk, "not_a_file", fmt::format("{} is not a regular file", printable(tree.shown(file))));
     }
-    auto open = std::make_shared<OpenFile>(OpenFile{std::move(fd), writable});
-    open_files.put(file, open, [this](FileIndex f) { remember_closing(f); });
+    auto open = std::make_shared<OpenFile>(OpenFile{std::move(fd), writable, found == Place::target});
+    if (file == tree.aside()) {
+      aside = open;
+    } else {
+      open_files.put(file, open, [this](FileIndex f) { remember_closing(f); });
+    }
     return open;
   }
 
@@ -164,15 +191,34 @@ struct Storage::State {
   std::uint64_t bytes_needed() {
     std::uint64_t needed = 0;
     for (std::uint32_t i = 0; i < info->files.size(); ++i) {
-      if (info->files[i].pad) continue;
-      std::uint64_t allocated = 0;
-      struct stat s {};
-      if (const Descriptor fd = tree.open(FileIndex{i}, O_RDONLY); fd && ::fstat(fd.get(), &s) == 0) {
-        allocated = bytes_allocated(fd.get(), s);
-      }
+      if (info->files[i].pad || !is_chosen(FileIndex{i})) continue;
+      const std::uint64_t allocated = bytes_there(FileIndex{i});
       needed += length(FileIndex{i}) - std::min(allocated, length(FileIndex{i}));
     }
-    return needed;
+    if (options.files.empty()) return needed;
+    const std::uint64_t beside = bytes_beside();
+    return needed + beside - std::min(bytes_there(tree.aside()), beside);
+  }
+  std::uint64_t bytes_there(FileIndex file) {
+    struct stat s {};
+    Place found = Place::nothing;
+    const Descriptor fd = tree.open(file, O_RDONLY, &found);
+    if (!fd || ::fstat(fd.get(), &s) != 0) return 0;
+    // One that has its name is whole, however little room the file system gave it.
+    return found == Place::target ? static_cast<std::uint64_t>(s.st_size) : bytes_allocated(fd.get(), s);
+  }
+  /// Of the wanted pieces, what belongs to files that are not chosen: only of their first and last piece can that be.
+  std::uint64_t bytes_beside() const {
+    const Bitfield wanted = wanted_pieces(*info, options.files);
+    std::uint64_t bytes = 0;
+    for (std::uint32_t i = 0; i < info->files.size(); ++i) {
+      if (info->files[i].pad || is_chosen(FileIndex{i}) || info->files[i].length == 0) continue;
+      const std::uint64_t start = extents.start(FileIndex{i}), end = start + info->files[i].length;
+      const std::uint64_t first = start / info->piece_bytes, last = (end - 1) / info->piece_bytes;
+      if (wanted[static_cast<std::size_t>(first)]) bytes += std::min(end, (first + 1) * info->piece_bytes) - start;
+      if (last != first && wanted[static_cast<std::size_t>(last)]) bytes += end - last * info->piece_bytes;
+    }
+    return bytes;
   }
 
   void mark_unsynced(FileIndex file) {
@@ -213,6 +259,21 @@ struct Storage::State {
     return stick(system_error("sync", tree.part_path(), errno));
   }
 
+  Result<void> read_part(FileIndex file, const std::shared_ptr<OpenFile>& open, std::uint64_t offset,
+                         std::uint64_t length, IovCursor& into);
+  Result<void> write_part(FileIndex file, const OpenFile& open, std::uint64_t offset, std::uint64_t length,
+                          IovCursor& from);
+  Result<void> read_aside(std::uint64_t offset, std::uint64_t length, IovCursor& into);
+  Result<void> write_aside(std::uint64_t offset, std::uint64_t length, IovCursor& from);
+  Result<void> read_named(const OpenFile& named, const Extent& extent, std::uint64_t offset, IovCursor& into);
+  Result<void> meet_named(const OpenFile& named, const Extent& extent, std::uint64_t offset, IovCursor& from);
+  bool is_in_doubt(std::uint32_t piece) {
+    const std::lock_guard lock(mutex);
+    return in_doubt.contains(piece);
+  }
+  bool is_all_named(PieceIndex piece);
+  Result<void> put_aside(PieceIndex piece);
+  Result<void> settle_doubts();
   Result<void> sync_written();
   Result<void> complete_file(FileIndex file);
   bool is_still_there(FileIndex file);
@@ -231,9 +292,17 @@ const std::string& Storage::part_path() const { return state_->tree.part_path();
 const std::string& Storage::target_path() const { return state_->tree.target_path(); }
 const Extents& Storage::extents() const { return state_->extents; }
 
+const std::vector<bool>& Storage::files() const { return state_->options.files; }
+Bitfield Storage::wanted() const { return wanted_pieces(*state_->info, state_->options.files); }
+
 Place Storage::place() {
   const std::lock_guard lock(state_->mutex);
   return state_->tree.place();
+}
+
+bool Storage::merges() {
+  const std::lock_guard lock(state_->mutex);
+  return state_->tree.merges();
 }
 
 Result<void> Storage::read(std::uint64_t offset, std::span<const iovec> into) {
@@ -245,33 +314,61 @@ Result<void> Storage::read(std::uint64_t offset, std::span<const iovec> into) {
   s.extents.each(offset, length, [&](const Extent& e) {
     if (e.pad) {
       cursor.zero(e.length);
-      return true;
-    }
-    auto open = s.to_read(e.file);
-    if (!open) {
+    } else if (!s.is_chosen(e.file)) {
+      result = s.read_aside(offset, e.length, cursor);
+    } else if (auto open = s.to_read(e.file); !open) {
       result = tl::unexpected(std::move(open.error()));
-      return false;
+    } else if (*open && (*open)->named && s.options.writable) {
+      result = s.read_named(**open, e, offset, cursor);
+    } else {
+      result = s.read_part(e.file, *open, e.offset, e.length, cursor);
     }
-    int error = 0;
-    const std::uint64_t moved = *open ? read_at((*open)->fd.get(), e.offset, e.length, cursor, &error) : 0;
-    if (error != 0) {
-      result = tl::unexpected(system_error("read", s.shown(e.file), error));
-    } else if (moved < e.length) {
-      if (!*open || (*open)->writable) {
-        cursor.zero(e.length - moved);
-      } else {
-        const std::lock_guard lock(s.mutex);
-        // A .part that may only be read is short like any other.
-        if (!s.tree.at_target()) {
-          cursor.zero(e.length - moved);
-        } else {
-          result = tl::unexpected(s.changed(e.file));
-        }
-      }
-    }
+    offset += e.length;
     return result.has_value();
   });
   return result;
+}
+
+Result<void> Storage::State::read_aside(std::uint64_t offset, std::uint64_t length, IovCursor& into) {
+  const auto open = to_read(tree.aside());
+  return open ? read_part(tree.aside(), *open, offset, length, into) : tl::unexpected(open.error());
+}
+
+/// Reads a range of one file, or of the side file; `open` is null when it is not there yet.
+Result<void> Storage::State::read_part(FileIndex file, const std::shared_ptr<OpenFile>& open, std::uint64_t offset,
+                                       std::uint64_t length, IovCursor& into) {
+  int error = 0;
+  const std::uint64_t moved = open ? read_at(open->fd.get(), offset, length, into, &error) : 0;
+  if (error != 0) return tl::unexpected(system_error("read", shown(file), error));
+  if (moved == length) return {};
+  // A .part is short, or not there at all, until it is whole, be it that it may be written or not.
+  if (open && open->named) {
+    const std::lock_guard lock(mutex);
+    return tl::unexpected(changed(file));
+  }
+  into.zero(length - moved);
+  return {};
+}
+
+/// Reads what stands at its name, but for pieces in doubt, which lie aside.
+Result<void> Storage::State::read_named(const OpenFile& named, const Extent& extent, std::uint64_t offset,
+                                        IovCursor& into) {
+  for (std::uint64_t done = 0; done < extent.length;) {
+    const auto piece = static_cast<std::uint32_t>((offset + done) / info->piece_bytes);
+    const std::uint64_t end = (std::uint64_t{piece} + 1) * info->piece_bytes;
+    const std::uint64_t part = std::min(end - offset, extent.length) - done;
+    if (is_in_doubt(piece)) {
+      if (auto read = read_aside(offset + done, part, into); !read) return read;
+    } else {
+      int error = 0;
+      const std::uint64_t moved = read_at(named.fd.get(), extent.offset + done, part, into, &error);
+      if (error != 0) return tl::unexpected(system_error("read", shown(extent.file), error));
+      const std::lock_guard lock(mutex);
+      if (moved < part) return tl::unexpected(changed(extent.file));
+    }
+    done += part;
+  }
+  return {};
 }
 
 Result<void> Storage::write(std::uint64_t offset, std::span<const iovec> from) {
@@ -284,26 +381,152 @@ Result<void> Storage::write(std::uint64_t offset, std::span<const iovec> from) {
   s.extents.each(offset, length, [&](const Extent& e) {
     if (e.pad) {
       cursor.advance(e.length);
-      return true;
-    }
-    auto open = s.to_write(e.file);
-    if (!open) {
+    } else if (!s.is_chosen(e.file)) {
+      result = s.write_aside(offset, e.length, cursor);
+    } else if (auto open = s.to_write(e.file); !open) {
       result = tl::unexpected(std::move(open.error()));
-      return false;
+    } else if ((*open)->named) {
+      result = s.meet_named(**open, e, offset, cursor);
+    } else {
+      result = s.write_part(e.file, **open, e.offset, e.length, cursor);
     }
-    int error = 0;
-    write_at((*open)->fd.get(), e.offset, e.length, cursor, &error);
-    // Only after the write: a sync that ran in between would have taken the mark without covering all the bytes.
-    s.mark_unsynced(e.file);
-    if (error == ENOSPC || error == EDQUOT) {
-      const std::lock_guard lock(s.mutex);
-      result = tl::unexpected(s.full());
-    } else if (error != 0) {
-      result = tl::unexpected(system_error("write", s.shown(e.file), error));
-    }
-    return error == 0;
+    offset += e.length;
+    return result.has_value();
   });
   return result;
+}
+
+Result<void> Storage::State::write_aside(std::uint64_t offset, std::uint64_t length, IovCursor& from) {
+  const auto open = to_write(tree.aside());
+  return open ? write_part(tree.aside(), **open, offset, length, from) : tl::unexpected(open.error());
+}
+
+/// Writes a range of one file of the .part, or of the side file.
+Result<void> Storage::State::write_part(FileIndex file, const OpenFile& open, std::uint64_t offset,
+                                        std::uint64_t length, IovCursor& from) {
+  int error = 0;
+  write_at(open.fd.get(), offset, length, from, &error);
+  // Only after the write: a sync that ran in between would have taken the mark without covering all the bytes.
+  mark_unsynced(file);
+  if (error == ENOSPC || error == EDQUOT) {
+    const std::lock_guard lock(mutex);
+    return tl::unexpected(full());
+  }
+  if (error != 0) return tl::unexpected(system_error("write", shown(file), error));
+  return {};
+}
+
+namespace {
+
+/// Does a file hold, at this place, the next `length` bytes of the list?
+bool holds(const OpenFile& file, std::uint64_t offset, std::uint64_t length, IovCursor bytes) {
+  std::array<std::uint8_t, 16 * 1024> buffer;
+  while (length > 0) {
+    std::array<iovec, IovCursor::window_max> window;
+    const int count = bytes.window(window, std::min<std::uint64_t>(buffer.size(), length));
+    std::size_t part = 0;
+    for (int i = 0; i < count; ++i) part += window[i].iov_len;
+    const iovec into{buffer.data(), part};
+    IovCursor here({&into, 1});
+    int error = 0;
+    if (part == 0 || read_at(file.fd.get(), offset, part, here, &error) < part) return false;
+    const std::uint8_t* at = buffer.data();
+    for (int i = 0; i < count; at += window[i++].iov_len) {
+      if (std::memcmp(at, window[i].iov_base, window[i].iov_len) != 0) return false;
+    }
+    bytes.advance(part);
+    offset += part;
+    length -= part;
+  }
+  return true;
+}
+
+}  // namespace
+
+/// Rule 6, for bytes of the torrent that start at `offset`.
+Result<void> Storage::State::meet_named(const OpenFile& named, const Extent& extent, std::uint64_t offset,
+                                        IovCursor& from) {
+  for (std::uint64_t done = 0; done < extent.length;) {
+    const PieceIndex piece{static_cast<std::uint32_t>((offset + done) / info->piece_bytes)};
+    const std::uint64_t end = (std::uint64_t{number(piece)} + 1) * info->piece_bytes;
+    const std::uint64_t part = std::min(end - offset, extent.length) - done;
+    if (!is_in_doubt(number(piece))) {
+      if (is_all_named(piece)) return tl::unexpected(exists_error(tree.target_path()));
+      if (holds(named, extent.offset + done, part, from)) {
+        from.advance(part);
+        done += part;
+        continue;
+      }
+      if (auto kept = put_aside(piece); !kept) return kept;
+    }
+    if (auto written = write_aside(offset + done, part, from); !written) return written;
+    done += part;
+  }
+  return {};
+}
+
+/// Nothing of this piece could be written anywhere: whoever fetches it does so because what stands there is different.
+bool Storage::State::is_all_named(PieceIndex piece) {
+  return extents.each(std::uint64_t{number(piece)} * info->piece_bytes, info->piece_size(piece), [&](const Extent& e) {
+    if (e.pad) return true;
+    if (!is_chosen(e.file)) return false;
+    const auto open = to_read(e.file);
+    return open && *open && (*open)->named;
+  });
+}
+
+/// Copies what the files with names hold of a piece, so that from now on all of it can be read, and written, aside.
+Result<void> Storage::State::put_aside(PieceIndex piece) {
+  Result<void> result;
+  Buffer buffer;
+  std::uint64_t offset = std::uint64_t{number(piece)} * info->piece_bytes;
+  extents.each(offset, info->piece_size(piece), [&](const Extent& e) {
+    const auto open = e.pad || !is_chosen(e.file) ? nullptr : to_read(e.file);
+    if (open && *open && (*open)->named) {
+      for (std::uint64_t done = 0; done < e.length && result; done += buffer.size()) {
+        buffer.assign(static_cast<std::size_t>(std::min<std::uint64_t>(1u << 18, e.length - done)), 0);
+        const iovec bytes{buffer.data(), buffer.size()};
+        IovCursor into({&bytes, 1}), from({&bytes, 1});
+        int error = 0;
+        read_at((*open)->fd.get(), e.offset + done, buffer.size(), into, &error);
+        result = error == 0 ? write_aside(offset + done, buffer.size(), from)
+                            : tl::unexpected(system_error("read", shown(e.file), error));
+      }
+    }
+    offset += e.length;
+    return result.has_value();
+  });
+  if (!result) return result;
+  const std::lock_guard lock(mutex);
+  in_doubt.insert(number(piece));
+  return {};
+}
+
+/// All pieces are right now, so a piece that is not what the files with names hold says that one of these is another.
+Result<void> Storage::State::settle_doubts() {
+  Buffer buffer;
+  for (const std::uint32_t piece : in_doubt) {
+    std::uint64_t offset = std::uint64_t{piece} * info->piece_bytes;
+    const bool same = extents.each(offset, info->piece_size(PieceIndex{piece}), [&](const Extent& e) {
+      bool equal = true;
+      const auto open = e.pad || !is_chosen(e.file) ? nullptr : to_read(e.file);
+      if (open && *open && (*open)->named) {
+        for (std::uint64_t done = 0; done < e.length && equal; done += buffer.size()) {
+          buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(1u << 18, e.length - done)));
+          const iovec bytes{buffer.data(), buffer.size()};
+          IovCursor into({&bytes, 1});
+          equal = read_aside(offset + done, buffer.size(), into) &&
+                  holds(**open, e.offset + done, buffer.size(), IovCursor({&bytes, 1}));
+        }
+      }
+      offset += e.length;
+      return equal;
+    });
+    if (!same) return tl::unexpected(exists_error(tree.target_path()));
+  }
+  const std::lock_guard lock(mutex);
+  in_doubt.clear();
+  return {};
 }
 
 Result<void> Storage::sync() {
@@ -346,7 +569,7 @@ Result<std::string> Storage::finish() {
   {
     const std::lock_guard lock(s.mutex);
     if (s.sync_error) return tl::unexpected(*s.sync_error);
-    if (s.tree.at_target()) {
+    if (s.tree.at_target() && !s.tree.merges()) {
       if (auto right = s.check_lengths(); !right) return tl::unexpected(std::move(right.error()));
       return s.tree.target_path();
     }
@@ -356,11 +579,15 @@ Result<std::string> Storage::finish() {
   }
   // Every file, not only those that this process wrote: one that was killed may have left data that was never synced.
   for (std::uint32_t i = 0; i < s.info->files.size(); ++i) {
-    if (s.info->files[i].pad) continue;
+    if (s.info->files[i].pad || !s.is_chosen(FileIndex{i})) continue;
     if (auto done = s.complete_file(FileIndex{i}); !done) return tl::unexpected(std::move(done.error()));
   }
+  // Open from here on, for it is about to lose its name.
+  if (const auto aside = s.to_read(s.tree.aside()); !aside) return tl::unexpected(aside.error());
+  if (auto settled = s.settle_doubts(); !settled) return tl::unexpected(std::move(settled.error()));
   if (auto synced = s.sync_written(); !synced) return tl::unexpected(std::move(synced.error()));
   const std::lock_guard lock(s.mutex);
+  if (!s.tree.part_exists()) return s.tree.target_path();  // every file had its name already
   if (const int error = s.tree.sync_folders(true)) {
     s.sync_error = system_error("sync the folder of", s.tree.part_path(), error);
     return tl::unexpected(*s.sync_error);
@@ -387,6 +614,10 @@ Result<void> Storage::State::complete_file(FileIndex file) {
   const int fd = (*open)->fd.get();
   struct stat st {};
   if (::fstat(fd, &st) != 0) return tl::unexpected(system_error("read", shown(file), errno));
+  if ((*open)->named) {  // it was hashed; but its digests do not tell whether it is longer than it should be
+    if (static_cast<std::uint64_t>(st.st_size) == length(file)) return {};
+    return tl::unexpected(exists_error(tree.target_path()));
+  }
   if (static_cast<std::uint64_t>(st.st_size) != length(file) &&
       ::ftruncate(fd, static_cast<off_t>(length(file))) != 0) {
     return tl::unexpected(system_error("set the length of", shown(file), errno));
@@ -435,7 +666,7 @@ Result<void> Storage::check_space() {
   const std::lock_guard lock(s.mutex);
   const Descriptor& base = s.tree.base();
   if (!base) return tl::unexpected(system_error("open the folder of", s.tree.target_path(), errno));
-  if (s.tree.at_target()) return {};
+  if (s.tree.at_target() && !s.tree.merges()) return {};
   struct statvfs fs {};
   if (::fstatvfs(base.get(), &fs) != 0 || fs.f_blocks == 0) return {};  // a tmpfs without a limit says 0
   const std::uint64_t needed = s.bytes_needed();
@@ -443,52 +674,106 @@ Result<void> Storage::check_space() {
   return tl::unexpected(disk_full(base.get(), needed, "make room there, or choose another folder with -d"));
 }
 
+namespace {
+
+/// Calls f(begin, end) for each range of a file that holds data; for all `length` bytes when that cannot be told.
+template <class F>
+void each_data(int fd, std::uint64_t length, F&& f) {
+  for (off_t at = 0; static_cast<std::uint64_t>(at) < length;) {
+    const off_t start = ::lseek(fd, at, SEEK_DATA);
+    if (start < 0) {
+      if (errno != ENXIO) f(std::uint64_t{0}, length);
+      return;
+    }
+    const off_t end = ::lseek(fd, start, SEEK_HOLE);
+    if (end <= start || static_cast<std::uint64_t>(start) >= length) return;
+    f(static_cast<std::uint64_t>(start), std::min(static_cast<std::uint64_t>(end), length));
+    at = end;
+  }
+}
+
+}  // namespace
+
 Bitfield Storage::pieces_with_data() {
   State& s = *state_;
   Bitfield pieces(s.info->piece_count());
-  const auto mark = [&](FileIndex file, std::uint64_t begin, std::uint64_t end) {
-    end = std::min(end, s.length(file));
-    if (begin >= end) return;
-    const std::uint64_t first = (s.extents.start(file) + begin) / s.info->piece_bytes;
-    const std::uint64_t last = (s.extents.start(file) + end - 1) / s.info->piece_bytes;
-    for (std::uint64_t p = first; p <= last; ++p) pieces.set(static_cast<std::size_t>(p));
+  const auto mark = [&](std::uint64_t begin, std::uint64_t end) {  // bytes of the torrent; end > begin
+    const std::uint64_t last = (end - 1) / s.info->piece_bytes;
+    for (std::uint64_t p = begin / s.info->piece_bytes; p <= last; ++p) pieces.set(static_cast<std::size_t>(p));
   };
   for (std::uint32_t i = 0; i < s.info->files.size(); ++i) {
     const FileIndex file{i};
-    if (s.info->files[i].pad || s.length(file) == 0) continue;
+    if (s.info->files[i].pad || s.length(file) == 0 || !s.is_chosen(file)) continue;
+    const std::uint64_t start = s.extents.start(file);
     const auto open = s.to_read(file);
-    if (!open) mark(file, 0, s.length(file));  // reading it will say what is wrong with it
-    if (!open || !*open) continue;
-    const int fd = (*open)->fd.get();
-    for (off_t at = 0; static_cast<std::uint64_t>(at) < s.length(file);) {
-      const off_t start = ::lseek(fd, at, SEEK_DATA);
-      if (start < 0) {
-        if (errno != ENXIO) mark(file, 0, s.length(file));
-        break;
-      }
-      const off_t end = ::lseek(fd, start, SEEK_HOLE);
-      if (end <= start) break;
-      mark(file, static_cast<std::uint64_t>(start), static_cast<std::uint64_t>(end));
-      at = end;
+    if (open && !*open) continue;
+    if (!open || ((*open)->named && s.options.writable)) {  // reading will say what is wrong with it
+      mark(start, start + s.length(file));
+    } else {
+      each_data((*open)->fd.get(), s.length(file),
+                [&](std::uint64_t begin, std::uint64_t end) { mark(start + begin, start + end); });
     }
+  }
+  if (s.options.files.empty()) return pieces;
+  if (const auto aside = s.to_read(s.tree.aside()); aside && *aside) {
+    each_data((*aside)->fd.get(), s.extents.bytes_total(), mark);
   }
   return pieces;
 }
 
+void Storage::adopt() {
+  State& s = *state_;
+  if (!s.options.writable || !s.info->folder || place() != Place::part) return;
+  const auto aside = s.to_read(s.tree.aside());
+  if (!aside || !*aside) return;
+  Buffer buffer;
+  // Where the file has data already, that is newer.
+  const auto copy = [&](FileIndex file, std::uint64_t at, std::uint64_t offset, std::uint64_t length) {
+    const auto there = s.to_read(file);
+    if (!there || (*there && (*there)->named)) return;
+    for (std::uint64_t done = 0; done < length; done += buffer.size()) {
+      buffer.assign(static_cast<std::size_t>(std::min<std::uint64_t>(4096, length - done)), 0);
+      const auto begin = static_cast<off_t>(at + done);
+      const off_t data = *there ? ::lseek((*there)->fd.get(), begin, SEEK_DATA) : -1;
+      if (*there && data < 0 && errno != ENXIO) return;
+      if (data >= 0 && data < begin + static_cast<off_t>(buffer.size())) continue;
+      const iovec bytes{buffer.data(), buffer.size()};
+      IovCursor into({&bytes, 1}), from({&bytes, 1});
+      int error = 0;
+      read_at((*aside)->fd.get(), offset + done, buffer.size(), into, &error);
+      // Zeros are what a hole reads as; the data around the end of another file's bytes shows as such.
+      if (error != 0 || std::all_of(buffer.begin(), buffer.end(), [](std::uint8_t b) { return b == 0; })) continue;
+      const auto open = s.to_write(file);
+      if (!open || !s.write_part(file, **open, at + done, buffer.size(), from)) return;
+    }
+  };
+  each_data((*aside)->fd.get(), s.extents.bytes_total(), [&](std::uint64_t begin, std::uint64_t end) {
+    s.extents.each(begin, end - begin, [&](const Extent& e) {
+      if (!e.pad && s.is_chosen(e.file)) copy(e.file, e.offset, begin, e.length);
+      begin += e.length;
+      return true;
+    });
+  });
+}
+
 Result<std::vector<FileStamp>> Storage::stamps() {
   State& s = *state_;
-  std::vector<FileStamp> stamps(s.info->files.size());
+  std::vector<FileStamp> stamps(s.info->files.size() + (s.options.files.empty() ? 0 : 1));
   for (std::uint32_t i = 0; i < stamps.size(); ++i) {
-    if (s.info->files[i].pad) continue;
+    const FileIndex file{i};
     const std::lock_guard lock(s.mutex);
-    const Descriptor fd = s.tree.open(FileIndex{i}, O_PATH);
+    if (file != s.tree.aside() && (s.info->files[i].pad || !s.is_chosen(file))) continue;
+    const Descriptor fd = s.tree.open(file, O_PATH);
     struct stat st {};
     if (fd && ::fstat(fd.get(), &st) == 0) {
       if (S_ISREG(st.st_mode)) stamps[i] = {static_cast<std::uint64_t>(st.st_size), mtime_ns(st), st.st_ino};
     } else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
-      return tl::unexpected(system_error("look at", s.tree.shown(FileIndex{i}), errno));
+      return tl::unexpected(system_error("look at", s.tree.shown(file), errno));
     }
   }
+  // A piece in doubt lies elsewhere for the next run, which must not trust it.
+  const std::lock_guard lock(s.mutex);
+  if (!s.in_doubt.empty() && !s.tree.at_target()) std::fill(stamps.begin(), stamps.end(), FileStamp{});
   return stamps;
 }
 

@@ -12,6 +12,24 @@
 //    that is done: it is read, never written; the first write then fails with "exists"); else at the .part, which the
 //    first write makes.
 // What a .part lacks reads as zeros, so that a piece can always be hashed; what a target lacks is an error ("changed").
+//
+// Folders of which only some files are wanted (StorageOptions::files), or were by an earlier run
+// 3. Without `replace`, a target folder that is there is merged with when files were chosen, or when a file of the
+//    torrent is there at its right length: what is there under the name of a chosen file is read and never written,
+//    what is missing is written to the .part and joins it in finish(). Any other target is not ours: "exists".
+//    Rationale: the second `get` of a folder fetches what the first one left out, and never overwrites.
+// 4. Bytes of files that are not chosen go to, and come from, one sparse file in the .part whose name begins with a dot;
+//    a byte of the torrent has the same offset in it. wanted_pieces() are fetched, so these are the other halves of
+//    pieces on a boundary: at most two pieces a file.
+//    Rationale: such a piece can be hashed and served, also by the next run, and no file appears that nobody chose.
+// 5. finish() moves the chosen files, removes that side file, and leaves nothing of its own; the side file stays open,
+//    so that boundary pieces are served until the process ends. A later run fetches them again. What an earlier run
+//    with another choice left unfinished in the .part stays there for it.
+// 6. Bytes for a file that has its name already must be what stands there. Equal ones are dropped. Different ones (a
+//    liar, or the file is another) are kept aside with the rest of the piece until the piece is judged; when it was the
+//    file, finish() says "exists", and so does the first write of a piece that lies only in such files.
+// 7. adopt(): bytes that lie aside and belong to a file that is chosen now are copied to where that file has a hole.
+//    Rationale: nothing is fetched twice; newer bytes are never overwritten by older ones.
 #pragma once
 
 #include <sys/uio.h>
@@ -37,6 +55,8 @@ struct StorageOptions {
   std::size_t open_files_max = 128;
   /// finish() may put its files in the place of others (get --overwrite). In a folder only files of the same name go.
   bool replace = false;
+  /// The files of a folder that are wanted, by FileIndex; empty: all. One without a folder is always wanted.
+  std::vector<bool> files = {};
   int (*fdatasync)(int fd) = ::fdatasync;  ///< what makes a file's data durable; tests put one here that fails
 };
 
@@ -73,13 +93,18 @@ class Storage {
   /// Creates empty files, right lengths, modes; sync; rename to the target, fsync of its folder; gives the path.
   /// Exit::disk "exists" when something else has that name. Afterwards the storage reads from the target.
   Result<std::string> finish();
-  Result<void> check_space();  ///< before the first byte: is there room for what is not allocated yet?
-  /// Which pieces have any data on the disk (SEEK_DATA), one bit each; everything when the file system cannot tell.
+  Result<void> check_space();  ///< before the first byte: is there room for what is wanted and not allocated yet?
+  /// Which pieces have any data on the disk (SEEK_DATA), one bit each; everything when the file system cannot tell. A
+  /// download takes all of a file that has its name already for data.
   Bitfield pieces_with_data();
-  /// Of all files, in order; a missing one and padding are zeros. Looked up by name, so that a file that was replaced
-  /// shows.
+  void adopt();  ///< rule 7; before the first write. What cannot be copied is fetched again
+  /// Of all files, in order; a missing one, one that is not chosen and padding are zeros; with a choice, of the side
+  /// file too. Looked up by name, so that a file that was replaced shows.
   Result<std::vector<FileStamp>> stamps();
-  Place place();  ///< where it reads, or nothing when nothing is there yet
+  const std::vector<bool>& files() const;  ///< the choice; empty: all
+  Bitfield wanted() const;                 ///< wanted_pieces() of it
+  bool merges();                           ///< rule 3: the target is there and is an earlier run's
+  Place place();                           ///< where it reads, or nothing when nothing is there yet
   const std::string& part_path() const;
   const std::string& target_path() const;
   const Extents& extents() const;

@@ -60,7 +60,10 @@ Tree::Tree(const wire::Metainfo& info, std::string target, const StorageOptions&
       part_(beside(target_, ".part")),
       writable_(options.writable),
       replace_(options.replace),
-      paths_(safe_paths(info)) {}
+      chosen_(options.files),
+      paths_(safe_paths(info)) {
+  paths_.push_back('.' + to_hex(info.info_hash) + ".aside");
+}
 
 std::string Tree::shown(FileIndex file) const {
   const std::string& top = place_ == Place::part ? part_ : target_;
@@ -112,33 +115,101 @@ bool Tree::target_exists() {
   return base_ && exists(base_.get(), target_name_);
 }
 
-int Tree::open_root() {
-  if (root_) return 0;
-  if (!base()) return errno;
-  root_ = open_beneath(base_.get(), top(), O_PATH | O_DIRECTORY);
-  return root_ ? 0 : errno;
+int Tree::open_part_root() {
+  if (part_root_) return 0;
+  part_root_ = open_beneath(base_.get(), part_name_, O_PATH | O_DIRECTORY);
+  return part_root_ ? 0 : errno;
 }
 
-Descriptor Tree::open(FileIndex file, int flags) {
+int Tree::open_target_root() {
+  if (target_root_) return 0;
+  target_root_ = open_beneath(base_.get(), target_name_, O_PATH | O_DIRECTORY);
+  return target_root_ ? 0 : errno;
+}
+
+bool Tree::merges() {
+  if (!writable_ || replace_ || !info_.folder || !base()) return false;
+  if (merges_) return *merges_;
+  if (open_target_root() != 0) return false;  // it may still come
+  // Whoever chooses files says where they go. Else a folder that has none of ours is somebody's who likes the same name.
+  merges_ = !chosen_.empty();
+  for (std::size_t i = 0; i < info_.files.size() && !*merges_; ++i) {
+    struct stat s {};
+    if (info_.files[i].length == 0 || info_.files[i].pad) continue;
+    const Descriptor fd = open_at_target(FileIndex{static_cast<std::uint32_t>(i)}, O_PATH);
+    merges_ = fd && ::fstat(fd.get(), &s) == 0 && S_ISREG(s.st_mode) &&
+              static_cast<std::uint64_t>(s.st_size) == info_.files[i].length;
+  }
+  return *merges_;
+}
+
+Descriptor Tree::open(FileIndex file, int flags, Place* found) {
   if (!base()) return {};
+  if (found != nullptr) *found = place_ == Place::part ? Place::part : Place::target;
   if (!info_.folder) return open_beneath(base_.get(), top(), flags);
-  if (const int error = open_root()) {
+  if (writable_ && place_ != Place::target) {
+    Descriptor fd = open_in_part(file, flags);
+    if (fd || errno != ENOENT) return fd;
+    if (!merges()) {
+      errno = ENOENT;
+      return {};
+    }
+  }
+  if (file == aside()) {  // never at a target
+    errno = ENOENT;
+    return {};
+  }
+  if (found != nullptr) *found = Place::target;
+  return open_at_target(file, writable_ ? (flags & ~O_ACCMODE) | O_RDONLY : flags);
+}
+
+Descriptor Tree::open_in_part(FileIndex file, int flags) {
+  if (place_ != Place::part) {
+    errno = ENOENT;
+    return {};
+  }
+  if (const int error = open_part_root()) {
+    errno = error;
+    return {};
+  }
+  return open_beneath(part_root_.get(), paths_[number(file)], flags);
+}
+
+Descriptor Tree::open_at_target(FileIndex file, int flags) {
+  if (const int error = open_target_root()) {
     errno = error;
     return {};
   }
   if (!writable_) {
     const std::string raw = raw_path(info_.files[number(file)]);
     if (!raw.empty()) {
-      Descriptor found = open_beneath(root_.get(), raw, flags);
+      Descriptor found = open_beneath(target_root_.get(), raw, flags);
       if (found || (errno != ENOENT && errno != ENAMETOOLONG) || raw == paths_[number(file)]) return found;
     }
   }
-  return open_beneath(root_.get(), paths_[number(file)], flags);
+  return open_beneath(target_root_.get(), paths_[number(file)], flags);
 }
 
-Descriptor Tree::create(FileIndex file) {
-  Descriptor found = open(file, O_RDWR);
-  if (found || errno != ENOENT || !base()) return found;
+Descriptor Tree::create(FileIndex file, Place* found) {
+  if (!base()) return {};
+  *found = Place::part;
+  if (!info_.folder) {
+    Descriptor there = open_beneath(base_.get(), part_name_, O_RDWR);
+    return there || errno != ENOENT ? std::move(there) : make_in_part(file);
+  }
+  Descriptor there = open_in_part(file, O_RDWR);
+  if (there || errno != ENOENT) return there;
+  if (file != aside() && merges()) {
+    Descriptor named = open_at_target(file, O_RDONLY);
+    if (named || (errno != ENOENT && errno != ENOTDIR)) {
+      *found = Place::target;
+      return named;
+    }
+  }
+  return make_in_part(file);
+}
+
+Descriptor Tree::make_in_part(FileIndex file) {
   constexpr int make = O_RDWR | O_CREAT | O_EXCL;
   if (!info_.folder) {
     Descriptor made = open_beneath(base_.get(), part_name_, make, 0666);
@@ -148,21 +219,22 @@ Descriptor Tree::create(FileIndex file) {
     }
     return made;
   }
-  if (!root_) {
+  if (place_ != Place::part) {
     if (::mkdirat(base_.get(), part_name_.c_str(), 0777) != 0 && errno != EEXIST) return {};
     place_ = Place::part;
+    part_root_ = {};
     unsynced_folders_.insert(base_key);
-    if (const int error = open_root()) {
-      errno = error;
-      return {};
-    }
   }
-  const std::string& path = paths_[number(file)];
-  if (const int error = make_folder_of(root_.get(), path, true)) {
+  if (const int error = open_part_root()) {
     errno = error;
     return {};
   }
-  Descriptor made = open_beneath(root_.get(), path, make, 0666);
+  const std::string& path = paths_[number(file)];
+  if (const int error = make_folder_of(part_root_.get(), path, true)) {
+    errno = error;
+    return {};
+  }
+  Descriptor made = open_beneath(part_root_.get(), path, make, 0666);
   if (made) unsynced_folders_.insert(folder_of(path));
   return made;
 }
@@ -192,17 +264,19 @@ int Tree::make_folder_of(int root, const std::string& path, bool note) {
 
 int Tree::sync_folders(bool all) {
   if (!base()) return errno;
+  std::set<std::string> folders;
+  folders.swap(unsynced_folders_);
+  const std::set<std::string> changed = folders;
   if (all) {
-    unsynced_folders_.insert(base_key);
-    if (info_.folder) unsynced_folders_.insert("");
-    for (const std::string& path : paths_) {
-      for (std::string folder = folder_of(path); !folder.empty(); folder = folder_of(folder)) {
-        if (!unsynced_folders_.insert(folder).second) break;  // the ones above it are there already
+    folders.insert(base_key);
+    if (info_.folder) folders.insert("");
+    for (std::size_t i = 0; i < info_.files.size(); ++i) {
+      if (!is_chosen(i)) continue;
+      for (std::string folder = folder_of(paths_[i]); !folder.empty(); folder = folder_of(folder)) {
+        if (!folders.insert(folder).second) break;  // the ones above it are there already
       }
     }
   }
-  std::set<std::string> folders;
-  folders.swap(unsynced_folders_);
   for (const std::string& folder : folders) {
     int error = 0;
     if (folder == base_key) {
@@ -210,7 +284,9 @@ int Tree::sync_folders(bool all) {
     } else if (const int opening = open_root()) {
       error = opening;
     } else {
-      error = sync_folder(open_beneath(root_.get(), folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY));
+      error = sync_folder(open_beneath(root().get(), folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY));
+      // The files of a folder that was never made stand at the target.
+      if (error == ENOENT && !changed.contains(folder) && merges()) error = 0;
     }
     if (error != 0) return error;
   }
@@ -228,10 +304,40 @@ int Tree::move_to_target() {
 
 int Tree::rename_to_target() {
   const int base = base_.get();
+  if (!info_.folder) {
+    return replace_ ? (::renameat(base, part_name_.c_str(), base, target_name_.c_str()) == 0 ? 0 : errno)
+                    : rename_whole();
+  }
+  const std::vector<std::string> paths = files_to_move();
+  if (!paths.empty() && !exists(base, target_name_) && part_has_only_chosen()) {
+    // Gone before the folder has its name: what is not chosen never appears there.
+    remove_aside();
+    const int error = rename_whole();
+    if (error == 0) {
+      target_root_ = std::move(part_root_);
+      part_root_ = {};
+      merges_ = !replace_;
+    }
+    if (error != EEXIST) return error;
+  }
+  if (replace_ || !exists(base, target_name_) || merges()) return move_files(paths);
+  return EEXIST;
+}
+
+/// The chosen files that are in the .part; what else was chosen has its name already, for the storage looked.
+std::vector<std::string> Tree::files_to_move() {
+  std::vector<std::string> paths;
+  for (std::uint32_t i = 0; i < info_.files.size(); ++i) {
+    if (!paths_[i].empty() && is_chosen(i) && is_in_part(FileIndex{i})) paths.push_back(paths_[i]);
+  }
+  return paths;
+}
+
+/// Renames without ever replacing anything.
+int Tree::rename_whole() {
+  const int base = base_.get();
   const char* from = part_name_.c_str();
   const char* to = target_name_.c_str();
-  if (replace_ && info_.folder && exists(base, target_name_)) return overlay();
-  if (replace_) return ::renameat(base, from, base, to) == 0 ? 0 : errno;
   if (::renameat2(base, from, base, to, RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return errno;
   // A file system that cannot promise it. A hard link cannot replace anything either; without links we look before.
@@ -243,34 +349,72 @@ int Tree::rename_to_target() {
   return ::renameat(base, from, base, to) == 0 ? 0 : errno;
 }
 
-/// Moves each file into a folder that is there already, in the place of one of the same name; what else is there stays.
-int Tree::overlay() {
-  Descriptor to = open_beneath(base_.get(), target_name_, O_PATH | O_DIRECTORY);
-  if (!to) return errno;
-  if (const int error = open_root()) return error;
-  std::set<std::string, std::greater<>> emptied;  // deepest first: a longer path sorts behind its own beginning
-  std::set<std::string> filled;
-  for (const std::string& path : paths_) {
-    if (path.empty()) continue;
-    if (const int error = make_folder_of(to.get(), path, false)) return error;
-    const std::string folder = folder_of(path);
-    const Descriptor from_folder = open_beneath(root_.get(), folder.empty() ? "." : folder, O_PATH | O_DIRECTORY);
-    const Descriptor to_folder = open_beneath(to.get(), folder.empty() ? "." : folder, O_PATH | O_DIRECTORY);
-    if (!from_folder || !to_folder) return errno;
-    const std::string name = split_path(path).second;
-    if (::renameat(from_folder.get(), name.c_str(), to_folder.get(), name.c_str()) != 0) return errno;
-    for (std::string f = folder; !f.empty() && emptied.insert(f).second; f = folder_of(f)) filled.insert(f);
+bool Tree::is_taken(const std::string& path) {
+  return static_cast<bool>(open_beneath(target_root_.get(), path, O_PATH)) || errno == ELOOP;
+}
+bool Tree::is_in_part(FileIndex file) { return static_cast<bool>(open_in_part(file, O_PATH)) || errno == ELOOP; }
+
+/// Nothing that an earlier run, with another choice, left unfinished.
+bool Tree::part_has_only_chosen() {
+  for (std::uint32_t i = 0; i < chosen_.size(); ++i) {
+    if (!chosen_[i] && !paths_[i].empty() && is_in_part(FileIndex{i})) return false;
   }
-  for (const std::string& f : emptied) {
+  return true;
+}
+
+/// Moves each chosen file into a folder that may be there already; what else is there stays. A file of the same name is
+/// replaced only when that was asked for; otherwise nothing at all is moved.
+int Tree::move_files(const std::vector<std::string>& paths) {
+  const int base = base_.get();
+  if (const int error = open_part_root()) return error;
+  if (!paths.empty()) {
+    if (::mkdirat(base, target_name_.c_str(), 0777) != 0 && errno != EEXIST) return errno;
+    if (const int error = open_target_root()) return error;
+  }
+  for (const std::string& path : paths) {
+    if (!replace_ && is_taken(path)) return EEXIST;
+  }
+  std::set<std::string, std::greater<>> emptied;  // deepest first: a longer path sorts behind its own beginning
+  for (const std::string& path : paths) {
+    if (const int error = move_file(path, target_root_.get())) return error;
+    for (std::string f = folder_of(path); !f.empty() && emptied.insert(f).second;) f = folder_of(f);
+  }
+  remove_aside();
+  remove_folders(emptied);
+  ::unlinkat(base, part_name_.c_str(), AT_REMOVEDIR);
+  part_root_ = {};
+  if (!replace_) merges_ = true;
+  if (paths.empty()) return 0;
+  unsynced_folders_.insert(emptied.begin(), emptied.end());
+  unsynced_folders_.insert("");
+  return 0;
+}
+
+int Tree::move_file(const std::string& path, int to_root) {
+  if (const int error = make_folder_of(to_root, path, false)) return error;
+  const std::string folder = folder_of(path).empty() ? "." : folder_of(path);
+  const Descriptor from = open_beneath(part_root_.get(), folder, O_PATH | O_DIRECTORY);
+  const Descriptor to = open_beneath(to_root, folder, O_PATH | O_DIRECTORY);
+  if (!from || !to) return errno;
+  const std::string name = split_path(path).second;
+  const unsigned flags = replace_ ? 0 : RENAME_NOREPLACE;
+  if (::renameat2(from.get(), name.c_str(), to.get(), name.c_str(), flags) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  if (!replace_ && exists(to.get(), name)) return EEXIST;
+  return ::renameat(from.get(), name.c_str(), to.get(), name.c_str()) == 0 ? 0 : errno;
+}
+
+/// A torrent that is all chosen may have it too, from a run that chose less.
+void Tree::remove_aside() {
+  if (open_part_root() == 0) ::unlinkat(part_root_.get(), paths_[number(aside())].c_str(), 0);
+}
+
+void Tree::remove_folders(const std::set<std::string, std::greater<>>& deepest_first) {
+  for (const std::string& f : deepest_first) {
     const std::string above = folder_of(f);
-    const Descriptor folder = open_beneath(root_.get(), above.empty() ? "." : above, O_PATH | O_DIRECTORY);
+    const Descriptor folder = open_beneath(part_root_.get(), above.empty() ? "." : above, O_PATH | O_DIRECTORY);
     if (folder) ::unlinkat(folder.get(), split_path(f).second.c_str(), AT_REMOVEDIR);
   }
-  ::unlinkat(base_.get(), part_name_.c_str(), AT_REMOVEDIR);
-  root_ = std::move(to);
-  filled.insert("");
-  unsynced_folders_.merge(filled);
-  return 0;
 }
 
 }  // namespace swarm::disk

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,7 +24,9 @@ class Tree {
   const std::string& part_path() const { return part_; }
   /// How a person calls a file: the path of the file or top folder, then the path within.
   std::string shown(FileIndex file) const;
-  std::size_t file_count() const { return paths_.size(); }
+  /// The file in the .part folder that holds what belongs to files which are not chosen. Its name has the info-hash, so
+  /// that no torrent can have a file of this name.
+  FileIndex aside() const { return FileIndex{static_cast<std::uint32_t>(info_.files.size())}; }
 
   Place place();     ///< decides it at the first call
   bool at_target();  ///< reads go to the target, there or not
@@ -31,14 +34,21 @@ class Tree {
   /// The save folder, open; empty (with errno) when there is none.
   const Descriptor& base();
 
-  /// Opens a file that is there.
-  Descriptor open(FileIndex file, int flags);
-  /// Opens a file for writing; makes it, and the folders above it, when it is missing. Only in a .part.
-  Descriptor create(FileIndex file);
+  /// Is a target folder that is there taken as the work of an earlier run, whose files are read and stay, and which the
+  /// others join? (storage.hh, rule 3.)
+  bool merges();
+
+  /// Opens a file that is there: in the .part, else at the target. The latter only for reading in a download; `found`
+  /// tells which it was.
+  Descriptor open(FileIndex file, int flags, Place* found = nullptr);
+  /// Opens a file for writing; makes it, and the folders above it, in the .part when it is missing. One that stands at
+  /// the target, in a folder that is merged with, is opened for reading instead.
+  Descriptor create(FileIndex file, Place* found);
   /// Is there anything at the target's name?
   bool target_exists();
 
-  /// The .part gets the target's name; gives 0 or errno (EEXIST: the name is taken and may not be replaced).
+  /// The chosen files of the .part get the target's name; gives 0 or errno (EEXIST: a name is taken and may not be
+  /// replaced, and then nothing was moved).
   int move_to_target();
 
   /// fsync of every folder that got an entry since the last call; `all` takes every folder of the tree. 0 or errno.
@@ -46,24 +56,41 @@ class Tree {
 
  private:
   void decide();
-  int open_root();
+  int open_part_root();
+  int open_target_root();
+  Descriptor open_in_part(FileIndex file, int flags);
+  Descriptor open_at_target(FileIndex file, int flags);
+  Descriptor make_in_part(FileIndex file);
+  const Descriptor& root() const { return place_ == Place::part ? part_root_ : target_root_; }
+  int open_root() { return place_ == Place::part ? open_part_root() : open_target_root(); }
+  bool is_chosen(std::size_t file) const { return chosen_.empty() || chosen_[file]; }
+  bool is_taken(const std::string& path);
+  bool is_in_part(FileIndex file);
+  bool part_has_only_chosen();
   int make_folder_of(int root, const std::string& path, bool note);
   int rename_to_target();
-  int overlay();
+  int rename_whole();
+  std::vector<std::string> files_to_move();
+  int move_files(const std::vector<std::string>& paths);
+  int move_file(const std::string& path, int to_root);
+  void remove_aside();
+  void remove_folders(const std::set<std::string, std::greater<>>& deepest_first);
   const std::string& top() const { return place_ == Place::target || !writable_ ? target_name_ : part_name_; }
 
   const wire::Metainfo& info_;
   std::string target_, part_;
   bool writable_, replace_;
-  std::vector<std::string> paths_;  ///< safe, by file; empty for padding
+  const std::vector<bool> chosen_;  ///< by file; empty: all
+  std::vector<std::string> paths_;  ///< safe, by file; empty for padding; then the name of aside()
 
   bool decided_ = false;
   Place place_ = Place::nothing;
   Descriptor base_;  ///< the folder that holds the target
   int base_error_ = 0;
   std::string target_name_, part_name_;     ///< within base_
-  Descriptor root_;                         ///< the top folder of a torrent with several files, once it is there
-  std::set<std::string> unsynced_folders_;  ///< relative to root_; "" is root_, "/" is base_
+  Descriptor part_root_, target_root_;      ///< the top folders of a torrent with several files, once they are there
+  std::optional<bool> merges_;              ///< once there was a target folder to look into
+  std::set<std::string> unsynced_folders_;  ///< relative to root(); "" is root(), "/" is base_
 };
 
 }  // namespace swarm::disk

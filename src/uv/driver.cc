@@ -417,6 +417,7 @@ void Driver::add(AddDownload download, std::function<void(Result<Added>)> done) 
     std::shared_ptr<disk::Storage> storage;
     Result<disk::Found> found;
   };
+  download.storage.files = download.files;
   auto look = [info = download.info, target = download.target, options = download.storage]() -> Looked {
     Looked looked{disk::Storage::create(info, target, options), disk::Found{}};
     *looked.found = disk::find_progress(*looked.storage, *info);
@@ -427,6 +428,7 @@ void Driver::add(AddDownload download, std::function<void(Result<Added>)> done) 
     if (p->stopping) return done(fail(Exit::other, "stopping", "the program is stopping"));
     if (!looked.found) return done(tl::unexpected(std::move(looked.found.error())));
     core::AddTorrent add;
+    if (!looked.storage->files().empty()) add.wanted = looked.storage->wanted();
     add.info = info_for_core(download.info, std::move(download.trackers));
     add.swarm_trackers = std::move(download.swarm_trackers);
     add.peers = std::move(download.peers);

@@ -12,8 +12,9 @@ namespace swarm::uv {
 
 namespace {
 
-disk::Checkpoint checkpoint_of(const wire::Metainfo& info, core::Claims claims) {
+disk::Checkpoint checkpoint_of(const wire::Metainfo& info, const disk::Storage& storage, core::Claims claims) {
   disk::Checkpoint c;
+  c.files = storage.files();
   c.info_hash = info.info_hash;
   c.name = info.name;
   c.bytes_total = info.bytes_total;
@@ -131,7 +132,7 @@ void TorrentFiles::begin_save(bool clean) {
     return;
   }
   workers_.run(
-      [storage = storage_, c = checkpoint_of(*info_, events_.claims()),
+      [storage = storage_, c = checkpoint_of(*info_, *storage_, events_.claims()),
        clean = clean && events_.all_checked()]() mutable { return write_claims(*storage, std::move(c), clean); },
       saved);
 }

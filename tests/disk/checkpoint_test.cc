@@ -33,6 +33,7 @@ Checkpoint some_checkpoint() {
   for (std::size_t i = 0; i < 1262; i += 6) c.durable.set(i);
   c.bytes_down = (1ull << 53) - 1;
   c.bytes_up = 7;
+  c.files = {true, false, false, true, true, false, false, false, true};
   c.trackers = {{"http://nas:6969/announce", "udp://x:1"}, {}, {"http://\"quoted\\"}};
   return c;
 }
@@ -41,7 +42,7 @@ bool same(const Checkpoint& a, const Checkpoint& b) {
   return a.info_hash == b.info_hash && a.name == b.name && a.bytes_total == b.bytes_total &&
          a.piece_bytes == b.piece_bytes && a.boot_id == b.boot_id && a.clean == b.clean && a.stamps == b.stamps &&
          a.verified == b.verified && a.durable == b.durable && a.bytes_down == b.bytes_down &&
-         a.bytes_up == b.bytes_up && a.trackers == b.trackers;
+         a.bytes_up == b.bytes_up && a.trackers == b.trackers && a.files == b.files;
 }
 
 /// The same object under a right checksum, with something in it replaced.
