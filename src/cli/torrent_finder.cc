@@ -113,7 +113,7 @@ void TorrentFinder::by_magnet(const wire::Magnet& magnet, std::vector<FoundTrack
 /// Nothing when none of them has it.
 void TorrentFinder::by_urls(const wire::Magnet& magnet, std::size_t index,
                             std::function<void(std::shared_ptr<const wire::Metainfo>)> done) {
-  if (index == magnet.torrent_urls.size()) return done(nullptr);
+  if (index == magnet.torrent_urls.size()) return workers_.run([] {}, [done = std::move(done)] { done(nullptr); });
   const auto& url = magnet.torrent_urls[index];
   fetch(url, url, [this, magnet, index, done = std::move(done)](const Result<FoundTorrent>& torrent) {
     if (torrent && torrent->info->info_hash == magnet.info_hash) return done(torrent->info);

@@ -44,7 +44,6 @@ struct Peer {
     std::uint8_t metadata = 0, pex = 0;
   };
   Extensions theirs;
-  std::uint64_t metadata_given = 0;  ///< bytes
   bool cooperative = false;          ///< a swarm node
   bool upload_only = false;          ///< BEP 21
   PeerId id;

@@ -46,8 +46,11 @@ void Torrent::begin(const Resume& resume, const Bitfield& wanted, bool sequentia
   if (info_.web_seeds > 0 && !content_->progress.whole()) context_.web_seeding.push_back(id_);
   if (!known_) {
     phase_ = Phase::metadata;
+    metadata_.emplace();
     return;
   }
+  metadata_.reset();
+  if (info_.metadata && !info_.metadata->empty() && !info_.is_private) metadata_uploads_.emplace(info_.metadata);
   for (PieceIndex p : resume.unchecked)
     if (content_->progress.unchecked(p)) context_.actions.checks.push_back({id_, p});
   if (seed_ && content_->progress.whole()) {
@@ -133,12 +136,17 @@ void Torrent::strike(const Sender& sender, std::uint32_t blocks) {
   });
   if (!other_source && count < strikes_of_last_source) return;
   if (!discovery_.addresses().banned(sender.endpoint)) notice(PeerBanned{id_, sender.endpoint, blocks});  // told once
+  ban(sender);
+  if (at != peers_.end()) context_.close(**at, PeerFault::sent_wrong_data);
+}
+
+/// Neither its address nor its peer id is welcome any more.
+void Torrent::ban(const Sender& sender) {
   discovery_.addresses().ban(sender.endpoint);
   const bool one_host = !sender.endpoint.address.is_loopback() && !web_seed_number(sender.endpoint);
   if (banned_addresses_.size() < banned_max && one_host) banned_addresses_.insert(sender.endpoint.address);
-  if (at == peers_.end()) return;
-  if (banned_ids_.size() < banned_max && !(*at)->web_seed) banned_ids_.insert((*at)->id);
-  context_.close(**at, PeerFault::sent_wrong_data);
+  const auto at = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == sender.conn; });
+  if (at != peers_.end() && banned_ids_.size() < banned_max && !(*at)->web_seed) banned_ids_.insert((*at)->id);
 }
 
 bool Torrent::banned(const Peer& peer) const {
@@ -275,6 +283,7 @@ void Torrent::connect_more(Instant now) {
 void Torrent::on_time(Instant now) {
   save_when_due(now);
   if (choker_.next_round() <= now) rechoke(now);
+  if (metadata_ && !stopping_ && metadata_->next_wake() && *metadata_->next_wake() <= now) ask_metadata_all(now);
   if (next_tick_ > now) return;
   next_tick_ = now + 1s;
   for (Peer* p : peers_) look_after(*p, now);
@@ -309,6 +318,7 @@ std::optional<Instant> Torrent::next_wake() const {
     if (t && (!at || *t < *at)) at = t;
   };
   if (const auto due = content_->progress.save_due(); due && !seed_ && leeching() && !stopping_) earlier(*due);
+  if (!over && metadata_) earlier(metadata_->next_wake());
   if (!over && !peers_.empty()) earlier(next_tick_), earlier(choker_.next_round());
   return at;
 }
@@ -332,6 +342,7 @@ Claims Torrent::claims() const {
 TorrentStats Torrent::stats(Instant now) const {
   TorrentStats s;
   s.phase = phase_;
+  if (metadata_) s.metadata_bytes = metadata_->bytes_total(), s.metadata_done = metadata_->bytes_done();
   s.pieces = content_->progress.pieces();
   s.pieces_verified = content_->progress.pieces_verified();
   s.pieces_unchecked = content_->progress.unchecked_count();

@@ -17,6 +17,8 @@
 #include "core/peer/peer.hh"
 #include "core/torrent/choker.hh"
 #include "core/torrent/download.hh"
+#include "core/torrent/metadata.hh"
+#include "core/torrent/metadata_uploads.hh"
 #include "core/torrent/picker.hh"
 #include "core/torrent/progress.hh"
 #include "wire/extended.hh"
@@ -102,9 +104,12 @@ class Torrent {
   void on_extended(Peer& peer, const wire::Extended& message, Instant now);
   void on_introduced(Peer& peer, const wire::ExtendedHandshake& theirs, Instant now);
   void on_metadata(Peer& peer, const wire::MetadataMessage& message, Instant now);
+  void ask_metadata(Peer& peer, Instant now);
+  void ask_metadata_all(Instant now);
   void give_metadata(Peer& peer, std::uint32_t piece);
   void settle_duplicates(Peer& peer);
   void strike(const Sender& sender, std::uint32_t blocks);
+  void ban(const Sender& sender);
   bool banned(const Peer& peer) const;
   void connect_more(Instant now);
   void look_after(Peer& peer, Instant now);
@@ -132,7 +137,9 @@ class Torrent {
     Progress progress;
     Download download;
   };
-  std::optional<Content> content_;  ///< never empty
+  std::optional<Content> content_;                   ///< never empty
+  std::optional<Metadata> metadata_;                 ///< while the info dictionary is unknown
+  std::optional<MetadataUploads> metadata_uploads_;  ///< when it is known and may be given
   Choker choker_;
   PeerDiscovery discovery_;
 

@@ -10,8 +10,6 @@ namespace swarm::core {
 using wire::PeerFault;
 
 namespace {
-constexpr std::uint64_t metadata_times = 2;  ///< one peer gets the info dictionary at most so often
-
 std::uint8_t id_of(const wire::ExtendedHandshake& handshake, std::string_view name) {
   for (const auto& [known, id] : handshake.messages)
     if (known == name) return id;
@@ -33,7 +31,7 @@ void Torrent::introduce_extended(Peer& peer) {
     ours.messages.emplace_back(m.name, open ? m.id : std::uint8_t{0});
   for (const wire::ExtensionMessage& m : {wire::lt_donthave, wire::upload_only})
     ours.messages.emplace_back(m.name, m.id);
-  if (open && info_.metadata) ours.metadata_bytes = static_cast<std::int64_t>(info_.metadata->size());
+  if (metadata_uploads_) ours.metadata_bytes = metadata_uploads_->bytes();
   const Buffer payload = wire::encode(ours);
   say(peer, wire::Extended{0, payload});
 }
@@ -74,31 +72,54 @@ void Torrent::on_introduced(Peer& peer, const wire::ExtendedHandshake& theirs, I
   peer.upload_only = theirs.upload_only;
   peer.theirs = {id_of(theirs, wire::ut_metadata.name), id_of(theirs, wire::ut_pex.name)};
   update_interest(peer);
+  if (!metadata_ || peer.theirs.metadata == 0 || !theirs.metadata_bytes) return;
+  metadata_->on_offered(peer.conn, *theirs.metadata_bytes, now);
+  ask_metadata(peer, now);
 }
 
 // ── the info dictionary (BEP 9) ─────────────────────────────────────────────────────────────────────────────────────────────
 
-void Torrent::on_metadata(Peer& peer, const wire::MetadataMessage& message, Instant) {
+void Torrent::on_metadata(Peer& peer, const wire::MetadataMessage& message, Instant now) {
   if (const auto* request = std::get_if<wire::MetadataRequest>(&message)) return give_metadata(peer, request->piece);
+  if (!metadata_) return;
+  if (const auto* data = std::get_if<wire::MetadataData>(&message)) metadata_->on_data(peer.conn, *data, now);
+  if (const auto* reject = std::get_if<wire::MetadataReject>(&message))
+    metadata_->on_reject(peer.conn, reject->piece, now);
+  if (auto info = metadata_->complete()) context_.actions.metadata.push_back({id_, std::move(info)});
+  ask_metadata(peer, now);
+}
+
+void Torrent::ask_metadata(Peer& peer, Instant now) {
+  if (!peer.ready || peer.closing || peer.theirs.metadata == 0) return;
+  while (const auto piece = metadata_->next(peer.conn, now)) {
+    const Buffer payload = wire::encode(wire::MetadataRequest{*piece});
+    say(peer, wire::Extended{peer.theirs.metadata, payload});
+  }
+}
+
+void Torrent::ask_metadata_all(Instant now) {
+  for (Peer* p : peers_) ask_metadata(*p, now);
 }
 
 void Torrent::give_metadata(Peer& peer, std::uint32_t piece) {
   if (peer.theirs.metadata == 0) return;
-  const auto say_metadata = [&](const auto& m) {
-    const Buffer payload = wire::encode(m);
-    say(peer, wire::Extended{peer.theirs.metadata, payload});
-  };
-  const bool open = info_.metadata && !info_.is_private;
-  const auto total = open ? static_cast<std::uint32_t>(info_.metadata->size()) : 0;
-  if (piece >= wire::metadata_pieces(total) || peer.metadata_given >= metadata_times * total)
-    return say_metadata(wire::MetadataReject{piece});
-  const ByteView bytes =
-      ByteView(*info_.metadata)
-          .subspan(std::size_t{piece} * wire::metadata_piece_bytes, wire::metadata_piece_size(total, piece));
-  peer.metadata_given += bytes.size();
-  say_metadata(wire::MetadataData{piece, total, bytes});
+  const auto answer = metadata_uploads_
+                          ? metadata_uploads_->on_request(peer.conn, piece)
+                          : std::variant<wire::MetadataData, wire::MetadataReject>(wire::MetadataReject{piece});
+  const Buffer payload = std::visit([](const auto& m) { return wire::encode(m); }, answer);
+  say(peer, wire::Extended{peer.theirs.metadata, payload});
 }
 
-void Torrent::on_metadata_wrong(Instant) {}
+void Torrent::on_metadata_wrong(Instant now) {
+  if (!metadata_) return;
+  const std::vector<ConnId> senders = metadata_->on_wrong(now);
+  const auto liar = std::find_if(peers_.begin(), peers_.end(),
+                                 [&](const Peer* p) { return senders.size() == 1 && p->conn == senders.front(); });
+  if (liar != peers_.end()) {
+    ban({(*liar)->conn, (*liar)->listens.value_or((*liar)->endpoint)});
+    context_.close(**liar, PeerFault::sent_wrong_data);
+  }
+  ask_metadata_all(now);
+}
 
 }  // namespace swarm::core

@@ -272,6 +272,8 @@ void Torrent::on_gone(Peer& peer, PeerFault why, Instant now) {
   std::erase(peers_, &peer);
   release_requests(peer);
   content_->download.on_gone(peer.conn);
+  if (metadata_) metadata_->on_gone(peer.conn, now), ask_metadata_all(now);
+  if (metadata_uploads_) metadata_uploads_->on_gone(peer.conn);
   content_->picker.on_gone(peer.has);
   if (const auto at = peer.outgoing ? peer.endpoint : peer.listens; at && !peer.web_seed) {
     const bool hopeless = why == PeerFault::both_seeds || why == PeerFault::duplicate_connection;
