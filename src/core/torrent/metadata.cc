@@ -177,7 +177,7 @@ std::size_t Metadata::active_sources() const {
 
 bool Metadata::somebody_waits() const { return active_sources() < sources_.size(); }
 
-/// When it has to make room, given that somebody waits. It has what is complete already: that waits for its check only.
+/// When it has to make room, given that somebody waits. A complete one gives nothing up: it waits for its check only.
 Instant Metadata::turn_end(const Source& source) const {
   if (source.bytes_done == source.bytes) return Instant::max();
   const auto longest = std::ranges::find(sources_, false, &Source::active);  // they wait in order
