@@ -11,6 +11,7 @@ namespace swarm::uv {
 
 namespace {
 constexpr std::size_t dialling_max = 50;
+constexpr std::size_t silent_max = 150;
 constexpr Duration connect_within = 10s;
 constexpr Duration linger_within = 5s;
 constexpr Duration stalled_after = 10s;
@@ -26,7 +27,10 @@ Peers::Peers(Loop& loop, Interface interface, std::size_t sockets_max, Events ev
       sweep_(loop, [this] { sweep(); }) {
   socket_events_.room = events_.room;
   socket_events_.on_bytes = [this](ConnId conn, std::size_t bytes) {
-    find(conn)->received += bytes;
+    Peer& peer = *find(conn);
+    const bool was_silent = is_silent(peer);
+    peer.received += bytes;
+    if (was_silent && !is_silent(peer)) --silent_;
     events_.on_bytes(conn, bytes);
     events_.turn();
   };
@@ -89,10 +93,22 @@ void Peers::on_attempt(ConnId conn, int error, Descriptor socket) {
 }
 
 void Peers::accept(Descriptor socket, const Endpoint& from) {
-  if (peers_.size() >= sockets_max_ && !make_room()) return;
+  if ((peers_.size() >= sockets_max_ || silent_ >= silent_max) && !make_room()) return;
   const ConnId conn = events_.on_visitor(from);
   open(conn, std::move(socket)).visitor = true;
+  ++silent_;
+  visitors_.push_back(conn);
+  if (visitors_.size() > 2 * silent_max) {  // those who have spoken or gone: at least half of them
+    std::erase_if(visitors_, [this](ConnId id) {
+      const Peer* peer = find(id);
+      return peer == nullptr || !is_silent(*peer);
+    });
+  }
   events_.turn();
+}
+
+bool Peers::is_silent(const Peer& peer) {
+  return peer.visitor && !peer.closing && peer.received < wire::handshake_bytes;
 }
 
 Peers::Peer& Peers::open(ConnId conn, Descriptor socket) {
@@ -103,13 +119,15 @@ Peers::Peer& Peers::open(ConnId conn, Descriptor socket) {
 }
 
 bool Peers::make_room() {
-  std::optional<ConnId> oldest;
-  for (const auto& [id, peer] : peers_) {
-    const bool silent = peer.visitor && !peer.closing && peer.received < wire::handshake_bytes;
-    if (silent && (!oldest || id < number(*oldest))) oldest = ConnId{id};  // the core numbers them in their order
+  while (!visitors_.empty()) {
+    const ConnId oldest = visitors_.front();
+    visitors_.pop_front();
+    const Peer* peer = find(oldest);
+    if (peer == nullptr || !is_silent(*peer)) continue;
+    on_end(oldest);
+    return true;
   }
-  if (oldest) on_end(*oldest);
-  return oldest.has_value();
+  return false;
 }
 
 // ── going ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -124,6 +142,7 @@ void Peers::close(ConnId conn) {
     --dialling_;
     return drop(conn);
   }
+  if (is_silent(*peer)) --silent_;
   peer->closing = true;
   peer->wants = false;
   peer->closing_since = loop_.now();
@@ -140,6 +159,8 @@ void Peers::drop_if_sent(ConnId conn) {
 
 void Peers::close_all() {
   peers_.clear();
+  visitors_.clear();
+  silent_ = 0;
   dials_.clear();
   waiting_.clear();
   dialling_ = 0;
@@ -153,7 +174,11 @@ void Peers::on_end(ConnId conn) {
 }
 
 void Peers::drop(ConnId conn) {
-  peers_.erase(number(conn));
+  const auto at = peers_.find(number(conn));
+  if (at != peers_.end()) {
+    if (is_silent(at->second)) --silent_;
+    peers_.erase(at);
+  }
   dial_next();
 }
 

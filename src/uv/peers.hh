@@ -2,8 +2,9 @@
 //
 // Rules
 // 1. At most 50 connects are under way; the others wait in their order. One that takes more than 10 s has failed.
-// 2. At most sockets_max in all. When a visitor comes beyond that, the visitor who has been here for longest without
-//    having said a handshake's worth of bytes makes room; when all have, the new one goes.
+// 2. At most sockets_max in all, and among them at most 150 visitors who have not said a handshake's worth of bytes. When
+//    a visitor comes beyond that, the one of those who has been here for longest makes room; when there is none, the new
+//    one goes. Rationale: whoever connects and says nothing costs a descriptor, and must keep out nobody who speaks.
 // 3. Sending: at most two batches a connection, one being filled by a worker and one being written. A batch grows with
 //    the speed of the connection (64 KiB at first, 16 to 256), so that a slow peer holds little memory.
 // 4. When half of the pool is used, a connection gets one batch of one block at a time; when all of it is, it waits,
@@ -92,6 +93,7 @@ class Peers {
   };
 
   Peer* find(ConnId conn);
+  static bool is_silent(const Peer& peer);
   void dial_next();
   void on_attempt(ConnId conn, int error, Descriptor socket);
   Peer& open(ConnId conn, Descriptor socket);
@@ -113,6 +115,8 @@ class Peers {
   std::unordered_map<std::uint32_t, Peer> peers_;  ///< by ConnId; at most sockets_max_ and what the core dials
   std::deque<Dial> dials_;                         ///< wait to be dialled; the core bounds them (peers_max a torrent)
   std::size_t dialling_ = 0;
+  std::deque<ConnId> visitors_;  ///< in their order; at most twice as many as may be silent, who are among them
+  std::size_t silent_ = 0;       ///< visitors of rule 2
   bool reading_ = true;
   SendPool pool_;
   std::deque<ConnId> waiting_;  ///< for the pool; each connection at most once

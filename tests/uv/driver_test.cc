@@ -276,3 +276,39 @@ TEST_CASE("strangers who say nothing, or nonsense, cost nothing that lasts") {
   CHECK(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }));
   CHECK(get.driver.stats(added.torrent).bytes_done == content.bytes.size());
 }
+
+TEST_CASE("of the visitors who say nothing 150 may stay, the newest; who has spoken is not among them") {
+  const auto loop = make_loop();
+  const TempFolder folder;
+  const Content content(folder.path(), 1u << 20, 64 * 1024);
+  Node seed(*loop);
+  seed.driver.add_seed(content.seed());
+  const Endpoint at{IpAddress::v4(0x7f000001), seed.driver.port()};
+  const auto visitor = [&] { return std::make_unique<RawClient>(*loop, at); };
+  const auto speaks = visitor();
+  Buffer handshake = to_buffer(
+      "\x13"
+      "BitTorrent protocol" +
+      std::string(8, '\0'));
+  append(handshake, content.info->info_hash.view());
+  append(handshake, as_bytes("-XX0000-abcdefghijkl"));
+  speaks->say(as_text(handshake));
+  REQUIRE(speaks->wait_for("BitTorrent protocol"));
+  std::vector<std::unique_ptr<RawClient>> silent;
+  for (int i = 0; i < 400; ++i) {
+    silent.push_back(visitor());
+    if (i % 2 == 0)
+      silent.back()->say(
+          "\x13"
+          "BitTorrent");                               // less than a handshake
+    if (i % 5 == 0) silent[silent.size() / 2]->end();  // some go by themselves
+  }
+  const auto alive = [&] { return std::count_if(silent.begin(), silent.end(), [](auto& c) { return !c->ended; }); };
+  CHECK(run_until(*loop, [&] { return alive() <= 150; }));
+  CHECK_FALSE(silent.back()->ended);
+  CHECK(silent.front()->ended);
+  CHECK_FALSE(speaks->ended);
+  Node get(*loop);
+  add(*loop, get.driver, content.download(folder.path("got.bin"), seed.driver));
+  CHECK(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }));
+}
