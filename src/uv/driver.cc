@@ -20,6 +20,7 @@
 #include "uv/tcp.hh"
 #include "uv/timer.hh"
 #include "uv/torrent_files.hh"
+#include "uv/udp_trackers.hh"
 
 namespace swarm::uv {
 
@@ -90,6 +91,7 @@ struct Driver::Parts {
   ReceiveBuffers buffers;
   std::uint32_t received_from = 0;  ///< of what the client is being given: its place in the current buffer
   std::unique_ptr<HttpClient> http;
+  std::unique_ptr<UdpTrackers> udp_trackers;
   std::unique_ptr<TcpListener> listener;
   std::unique_ptr<Peers> peers;
   std::vector<Torrent> torrents;     ///< by TorrentId
@@ -345,7 +347,13 @@ void Driver::Parts::on_metadata(TorrentId id, bool right, Result<wire::Metainfo>
   turn();
 }
 
-void Driver::announce(core::Announce&) {}
+void Driver::announce(core::Announce& announce) {
+  parts_->udp_trackers->announce(announce.url, std::move(announce.request),
+                                 [p = parts_.get(), id = announce.id](const Result<wire::AnnounceReply>& reply) {
+                                   p->client->on_announced(id, reply, p->now());
+                                   p->turn();
+                                 });
+}
 
 void Driver::exchange(core::Exchange& exchange) {
   HttpAsk ask;
@@ -391,6 +399,7 @@ Result<std::uint16_t> Driver::Parts::listen() {
   if (own.addresses.empty()) own.addresses = *interface ? std::vector{**interface} : own_addresses();
   client = std::make_unique<core::Client>(own, random_u64());
   http = std::make_unique<HttpClient>(loop, *interface);
+  udp_trackers = std::make_unique<UdpTrackers>(loop, *interface);
   peers = std::make_unique<Peers>(loop, *interface, options.sockets_max, peer_events());
   watch_timer.unref();
   watch_timer.start(options.changed_every);
