@@ -21,6 +21,7 @@
 #include "uv/timer.hh"
 #include "uv/torrent_files.hh"
 #include "uv/udp_trackers.hh"
+#include "uv/web_seeds.hh"
 
 namespace swarm::uv {
 
@@ -81,6 +82,7 @@ struct Driver::Parts {
     bool busy = false;                    ///< its queue may have a job to start
     InfoHash info_hash{};                 ///< this and on_metadata: of a magnet link
     Found on_metadata;
+    std::unique_ptr<WebContent> web;  ///< when it has web seeds
   };
 
   Driver& self;
@@ -91,6 +93,7 @@ struct Driver::Parts {
   ReceiveBuffers buffers;
   std::uint32_t received_from = 0;  ///< of what the client is being given: its place in the current buffer
   std::unique_ptr<HttpClient> http;
+  std::unique_ptr<WebSeeds> web_seeds;
   std::unique_ptr<UdpTrackers> udp_trackers;
   std::unique_ptr<TcpListener> listener;
   std::unique_ptr<Peers> peers;
@@ -123,6 +126,7 @@ struct Driver::Parts {
   Result<std::uint16_t> listen();
   Result<Endpoint> take_port(const Interface& interface);
   Peers::Events peer_events();
+  WebSeeds::Events web_seed_events();
   TorrentFiles::Events files_events(TorrentId id);
   TorrentId add_files(core::AddTorrent add, std::shared_ptr<const wire::Metainfo> info,
                       std::shared_ptr<disk::Storage> storage, std::vector<disk::FileStamp> stamps);
@@ -135,6 +139,7 @@ struct Driver::Parts {
   void start_jobs();
   void settle_reading();
   void on_bytes(ConnId conn, std::size_t count);
+  void on_fetched(ConnId conn, std::size_t count);
   void fill(ConnId conn, std::unique_ptr<SendBatch> batch, core::Outgoing outgoing);
   void make_busy(TorrentId id);
   void on_job_done(TorrentId id);
@@ -164,6 +169,16 @@ Peers::Events Driver::Parts::peer_events() {
   };
 }
 
+WebSeeds::Events Driver::Parts::web_seed_events() {
+  return {
+      .room = [this] { return buffers.room(); },
+      .on_bytes = [this](ConnId conn, std::size_t count) { on_fetched(conn, count); },
+      .on_no_room = [this] { settle_reading(); },
+      .on_ended = [this](ConnId conn, const Result<void>& how) { client->on_fetch_ended(conn, how, now()); },
+      .turn = [this] { turn(); },
+  };
+}
+
 TorrentFiles::Events Driver::Parts::files_events(TorrentId id) {
   return {
       .claims = [this, id] { return client->claims(id); },
@@ -188,6 +203,14 @@ TorrentFiles::Events Driver::Parts::files_events(TorrentId id) {
 void Driver::Parts::on_bytes(ConnId conn, std::size_t count) {
   received_from = buffers.received(count);
   client->on_received(conn, {.bytes = buffers.view(received_from, count), .handle = received_from}, now());
+  turn();
+  buffers.done();
+  settle_reading();
+}
+
+void Driver::Parts::on_fetched(ConnId conn, std::size_t count) {
+  received_from = buffers.received(count);
+  client->on_fetched(conn, {.bytes = buffers.view(received_from, count), .handle = received_from}, now());
   turn();
   buffers.done();
   settle_reading();
@@ -281,22 +304,33 @@ void Driver::Parts::on_job_done(TorrentId id) {
 
 /// Back-pressure: the disks are slower than the network, so nobody is read until half is written.
 void Driver::Parts::settle_reading() {
-  if (buffers.exhausted()) peers->detach_unfinished();
+  const auto read = [this](bool wanted) {
+    peers->read(wanted);
+    web_seeds->read(wanted);
+  };
+  if (buffers.exhausted()) {
+    peers->detach_unfinished();
+    web_seeds->detach_unfinished();
+  }
   if (!full.empty() || buffers.exhausted()) {
-    peers->read(false);
+    read(false);
   } else if (buffers.in_use() <= ReceiveBuffers::buffers_max / 2) {
-    peers->read(true);
+    read(true);
   }
 }
 
 // ── the core's actions ───────────────────────────────────────────────────────────────────────────────────────────────
 
 void Driver::connect(const core::Connect& connect) { parts_->peers->connect(connect.conn, connect.to); }
-void Driver::close(const core::Close& close) { parts_->peers->close(close.conn); }
+void Driver::close(const core::Close& close) {
+  parts_->peers->close(close.conn);
+  parts_->web_seeds->close(close.conn);
+}
 
 void Driver::store(const core::Store& store) {
   Parts& p = *parts_;
   BlockAssembly* block = p.peers->assembly(store.conn);
+  if (block == nullptr) block = p.web_seeds->assembly(store.conn);
   if (block == nullptr) return;
   const auto from = static_cast<std::uint32_t>(store.bytes.handle) + store.bytes.offset;
   if (!block->add(store, p.buffers.keep(from, store.bytes.length))) return;
@@ -319,7 +353,10 @@ void Driver::send(ConnId conn) {
   parts_->can_send.push_back(conn);
 }
 
-void Driver::fetch(const core::Fetch&) {}
+void Driver::fetch(const core::Fetch& fetch) {
+  parts_->web_seeds->fetch(fetch.conn, *parts_->torrents[number(fetch.torrent)].web, fetch.web_seed, fetch.offset,
+                           fetch.length);
+}
 
 void Driver::check_metadata(core::CheckMetadata& metadata) {
   struct Checked {
@@ -399,6 +436,7 @@ Result<std::uint16_t> Driver::Parts::listen() {
   if (own.addresses.empty()) own.addresses = *interface ? std::vector{**interface} : own_addresses();
   client = std::make_unique<core::Client>(own, random_u64());
   http = std::make_unique<HttpClient>(loop, *interface);
+  web_seeds = std::make_unique<WebSeeds>(loop, *http, web_seed_events());
   udp_trackers = std::make_unique<UdpTrackers>(loop, *interface);
   peers = std::make_unique<Peers>(loop, *interface, options.sockets_max, peer_events());
   watch_timer.unref();
@@ -442,6 +480,8 @@ void Driver::add(AddDownload download, std::function<void(Result<Added>)> done) 
     add.swarm_trackers = std::move(download.swarm_trackers);
     add.peers = std::move(download.peers);
     add.sequential = download.sequential;
+    auto web = std::make_unique<WebContent>(download.info, download.web_seeds);
+    add.info.web_seeds = static_cast<std::uint32_t>(web->urls.size());
     Added added;
     added.resumed = looked.found->anything;
     added.pieces_verified = static_cast<std::uint32_t>(looked.found->verified.count());
@@ -449,6 +489,7 @@ void Driver::add(AddDownload download, std::function<void(Result<Added>)> done) 
     add.resume = {std::move(looked.found->verified), std::move(looked.found->unchecked), looked.found->bytes_down,
                   looked.found->bytes_up};
     added.torrent = p->add_files(std::move(add), std::move(download.info), std::move(looked.storage), {});
+    p->torrents[number(added.torrent)].web = std::move(web);
     done(added);
     p->turn();
   };
@@ -549,6 +590,7 @@ void Driver::stop(std::function<void(bool)> done) {
 void Driver::Parts::end(bool clean) {
   if (std::exchange(stopped, true)) return;
   if (peers) peers->close_all();
+  if (web_seeds) web_seeds->close_all();
   lookups.clear();
   wake_timer.stop();
   watch_timer.stop();
