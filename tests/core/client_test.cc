@@ -3,8 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include "core/discovery/peer_priority.hh"
 #include "peer_script.hh"
 #include "wire/announce.hh"
+#include "wire/pex.hh"
 
 using namespace swarm;
 using namespace swarm::core;
@@ -449,4 +451,77 @@ TEST_CASE("a disk that fails stops the torrent: connections closed, the reason t
   REQUIRE(s.notices<Failed>().size() == 1);
   CHECK(s.notices<Failed>()[0].error.exit == Exit::disk);
   CHECK(s.client.stats(s.torrent, s.now).phase == Phase::failed);
+}
+
+namespace {
+wire::ExtendedHandshake pex_hello(std::uint16_t port) {
+  wire::ExtendedHandshake hello;
+  hello.messages = {{std::string(wire::ut_pex.name), 9}};
+  hello.port = port;
+  return hello;
+}
+}  // namespace
+
+TEST_CASE("peers hear of each other (BEP 11), and are connected to when they are told of; not in a private torrent") {
+  for (const bool is_private : {false, true}) {
+    CAPTURE(is_private);
+    Client client(client_options(), 1);
+    AddTorrent add = Scene::seeding(4);
+    add.info = small_torrent(4);
+    add.info.is_private = is_private;
+    client.add(std::move(add), at(0));
+    const auto join = [&](std::string_view id, std::string_view address, std::uint16_t port) {
+      PeerScript p(client, client.on_accepted(endpoint(address), at(1)), true);
+      p.greet(small_torrent(4).info_hash, id, at(1));
+      p.say(wire::HaveNone{}, at(1));
+      const Buffer hello = wire::encode(pex_hello(port));
+      p.say(wire::Extended{0, hello}, at(1));
+      return p;
+    };
+    auto one = join("-XX0000-somebody-els", "10.0.0.9:5000", 7000);
+    auto other = join("-XX0000-another-peer", "10.0.0.10:5000", 7001);
+    client.actions().clear();
+    client.on_time(at(2));
+    client.on_time(at(4.5));
+    std::vector<wire::PexMessage> heard;
+    for (const auto& m : one.hear_all<wire::Extended>(at(4.5)))
+      if (m.id == 9) heard.push_back(*wire::decode_pex(m.payload));
+    if (is_private) {
+      CHECK(heard.empty());
+    } else {
+      REQUIRE(heard.size() == 1);
+      REQUIRE(heard[0].added.size() == 1);
+      CHECK(heard[0].added[0].endpoint == endpoint("10.0.0.10:7001"));
+    }
+    client.actions().clear();
+    const Buffer told = wire::encode(wire::PexMessage{{{endpoint("10.0.0.77:6881"), 0}}, {}});
+    one.say(wire::Extended{wire::ut_pex.id, told}, at(5));
+    client.on_time(at(6));
+    const auto& connects = client.actions().connects;
+    const bool dialled = std::any_of(connects.begin(), connects.end(),
+                                     [](const Connect& c) { return c.to == endpoint("10.0.0.77:6881"); });
+    CHECK(dialled == !is_private);
+  }
+}
+
+TEST_CASE("when all places are taken, a newcomer of higher priority (BEP 40) gets the place of the least") {
+  auto options = client_options();
+  options.peers_max = 2;
+  options.addresses = {endpoint("10.0.0.1:1").address};
+  Client client(options, 1);
+  AddTorrent add = Scene::seeding(4);
+  add.info = small_torrent(4);
+  client.add(std::move(add), at(0));
+  std::vector<std::pair<std::uint32_t, ConnId>> all;
+  for (int i = 2; i < 12; ++i) {
+    const auto from = endpoint("10." + std::to_string(i) + ".0.1:5000");
+    PeerScript p(client, client.on_accepted(from, at(1)), true);
+    p.greet(small_torrent(4).info_hash, "-XX0000-somebody-e-" + std::to_string(i), at(1));
+    all.emplace_back(peer_priority({options.addresses[0], options.port}, from), p.conn());
+  }
+  std::sort(all.rbegin(), all.rend());
+  std::vector<ConnId> closed;
+  for (const Close& c : client.actions().closes) closed.push_back(c.conn);
+  CHECK(closed.size() == 8);
+  for (std::size_t i = 0; i < 2; ++i) CHECK(std::count(closed.begin(), closed.end(), all[i].second) == 0);
 }

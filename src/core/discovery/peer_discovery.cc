@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/discovery/peer_priority.hh"
+
 namespace swarm::core {
 
 PeerDiscovery::PeerDiscovery(TorrentId torrent, std::vector<std::vector<std::string>> trackers, Context& context,
@@ -15,7 +17,14 @@ PeerDiscovery::PeerDiscovery(TorrentId torrent, std::vector<std::vector<std::str
 void PeerDiscovery::add(const Endpoint& peer, bool by_person, Instant now) {
   const auto& own = context_.options.addresses;
   if (peer.port == context_.options.port && std::find(own.begin(), own.end(), peer.address) != own.end()) return;
-  addresses_.add(peer, by_person, now);
+  addresses_.add(peer, by_person, now, priority(peer));
+}
+
+std::uint32_t PeerDiscovery::priority(const Endpoint& peer) const {
+  const auto& own = context_.options.addresses;
+  const auto of_family = [&](const IpAddress& a) { return a.is_v4() == peer.address.is_v4(); };
+  const auto ours = std::find_if(own.begin(), own.end(), of_family);
+  return ours == own.end() ? 0 : peer_priority({*ours, context_.options.port}, peer);
 }
 
 void PeerDiscovery::connect_more(std::size_t peers, std::size_t half_open, Instant now) {

@@ -25,6 +25,7 @@ class PeerDiscovery {
   const AddressBook& addresses() const { return addresses_; }
   /// Our own addresses are left out.
   void add(const Endpoint& peer, bool by_person, Instant now);
+  std::uint32_t priority(const Endpoint& peer) const;  ///< BEP 40
   /// Opens connections while there are fewer than peers_sought; `half_open`: those without a handshake, counted in `peers`.
   void connect_more(std::size_t peers, std::size_t half_open, Instant now);
 

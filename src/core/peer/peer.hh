@@ -9,6 +9,7 @@
 #include "base/endpoint.hh"
 #include "base/ids.hh"
 #include "base/meter.hh"
+#include "core/discovery/pex.hh"
 #include "core/peer/requests.hh"
 #include "core/peer/send_queue.hh"
 #include "core/peer/session.hh"
@@ -24,6 +25,7 @@ struct Peer {
   ConnId conn;
   Endpoint endpoint;                ///< of the connection; an incoming one's port is not where it listens
   std::optional<Endpoint> listens;  ///< where it can be connected to, when known
+  std::optional<Endpoint> reachable_at() const { return outgoing ? endpoint : listens; }
   bool outgoing;
   Instant since;
   Instant last_received;
@@ -44,8 +46,9 @@ struct Peer {
     std::uint8_t metadata = 0, pex = 0;
   };
   Extensions theirs;
-  bool cooperative = false;          ///< a swarm node
-  bool upload_only = false;          ///< BEP 21
+  std::optional<Pex> pex;    ///< once it takes part in peer exchange
+  bool cooperative = false;  ///< a swarm node
+  bool upload_only = false;  ///< BEP 21
   PeerId id;
 
   std::optional<WebSeed> web_seed;  ///< not a connection: a server that is asked by ranges (Torrent::ask_web_seed)

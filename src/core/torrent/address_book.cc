@@ -1,13 +1,15 @@
 #include "core/torrent/address_book.hh"
 
 #include <algorithm>
+#include <tuple>
 
 namespace swarm::core {
 
-void AddressBook::add(const Endpoint& peer, bool by_person, Instant now) {
+void AddressBook::add(const Endpoint& peer, bool by_person, Instant now, std::uint32_t priority) {
   if (peer.port == 0 || peer.address.is_unspecified() || peer.address.is_multicast()) return;
   auto [it, fresh] = known_.try_emplace(peer);
   if (fresh) it->second.next_try = now;
+  it->second.priority = priority;
   it->second.by_person |= by_person;
   if (fresh && known_.size() > known_max) make_room();
 }
@@ -16,7 +18,7 @@ std::optional<Endpoint> AddressBook::next(Instant now) {
   auto best = known_.end();
   std::uint64_t equals = 0;
   const auto worse = [](const Known& a, const Known& b) {
-    return std::pair(!a.by_person, a.failures) > std::pair(!b.by_person, b.failures);
+    return std::tuple(!a.by_person, a.failures, ~a.priority) > std::tuple(!b.by_person, b.failures, ~b.priority);
   };
   for (auto it = known_.begin(); it != known_.end(); ++it) {
     const Known& k = it->second;

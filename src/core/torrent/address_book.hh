@@ -3,7 +3,7 @@
 // Rules
 // 1. A peer that could not be reached is tried again after 1 s, 2 s, 4 s … 2 min, at random within the last half of that. One
 //    that was connected and went is tried again after 1 s. Rationale: a link that comes back finds its swarm at once.
-// 2. Known better sources first (given by the person, then fewest failures), equals at random.
+// 2. Known better sources first (given by the person, then fewest failures, then by the priority of BEP 40), equals at random.
 // 3. Banned and own addresses stay known, so that no tracker brings them back.
 // 4. At most `known_max` addresses; beyond that the one with most failures makes room.
 // Complexity: next() O(known), at most once per connection slot.
@@ -24,7 +24,7 @@ class AddressBook {
   static constexpr std::size_t known_max = 2000;
   explicit AddressBook(Random& random) : random_(random) {}
 
-  void add(const Endpoint& peer, bool by_person, Instant now);
+  void add(const Endpoint& peer, bool by_person, Instant now, std::uint32_t priority = 0);  ///< peer_priority()
   /// The next to connect to now; it counts as connecting.
   std::optional<Endpoint> next(Instant now);
   void on_connected(const Endpoint& peer);
@@ -42,6 +42,7 @@ class AddressBook {
   struct Known {
     Instant next_try{};
     std::uint32_t failures = 0;
+    std::uint32_t priority = 0;
     bool by_person = false;
     bool busy = false;  ///< connecting or connected
     bool banned = false;

@@ -289,6 +289,7 @@ void Torrent::on_time(Instant now) {
   for (Peer* p : peers_) look_after(*p, now);
   if (stopping_ || phase_ == Phase::failed) return;
   ask_all(now);
+  exchange_peers(now);
   connect_more(now);
   discovery_.want_peers((leeching() || phase_ == Phase::metadata) && peers_.size() < 5, now);
 }

@@ -108,6 +108,9 @@ class Torrent {
   void ask_metadata_all(Instant now);
   void give_metadata(Peer& peer, std::uint32_t piece);
   void settle_duplicates(Peer& peer);
+  Peer& least_of_all(Peer& newcomer);
+  void on_pex(Peer& peer, const wire::PexMessage& message, Instant now);
+  void exchange_peers(Instant now);
   void strike(const Sender& sender, std::uint32_t blocks);
   void ban(const Sender& sender);
   bool banned(const Peer& peer) const;

@@ -46,6 +46,10 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, Instant now
     const auto said = wire::decode_metadata(message.payload);
     return said ? on_metadata(peer, *said, now) : bad();
   }
+  if (message.id == wire::ut_pex.id) {
+    const auto said = wire::decode_pex(message.payload);
+    return said ? on_pex(peer, *said, now) : bad();
+  }
   if (message.id == wire::lt_donthave.id) {
     const auto piece = wire::decode_dont_have(message.payload);
     if (!piece || (known_ && number(*piece) >= info_.pieces)) return bad();
@@ -72,9 +76,39 @@ void Torrent::on_introduced(Peer& peer, const wire::ExtendedHandshake& theirs, I
   peer.upload_only = theirs.upload_only;
   peer.theirs = {id_of(theirs, wire::ut_metadata.name), id_of(theirs, wire::ut_pex.name)};
   update_interest(peer);
+  if (peer.theirs.pex != 0 && !info_.is_private && !peer.pex)
+    peer.pex.emplace(peer.reachable_at().value_or(peer.endpoint), now);
   if (!metadata_ || peer.theirs.metadata == 0 || !theirs.metadata_bytes) return;
   metadata_->on_offered(peer.conn, *theirs.metadata_bytes, now);
   ask_metadata(peer, now);
+}
+
+// ── peer exchange (BEP 11) ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::on_pex(Peer& peer, const wire::PexMessage& message, Instant now) {
+  if (!peer.pex || info_.is_private) return;
+  for (const wire::PexPeer& p : peer.pex->on_message(message, now)) add_peer(p.endpoint, false, now);
+}
+
+void Torrent::exchange_peers(Instant now) {
+  if (info_.is_private) return;
+  std::vector<wire::PexPeer> connected;  // made once, when the first message is due
+  for (Peer* p : peers_) {
+    if (!p->pex || p->closing || p->theirs.pex == 0 || p->pex->next_wake() > now) continue;
+    if (connected.empty()) {
+      for (const Peer* other : peers_) {
+        const auto at = other->reachable_at();
+        if (!other->ready || !at) continue;
+        const bool seed = known_ && other->has.all();
+        connected.push_back({*at, static_cast<std::uint8_t>((seed ? wire::pex_seed : 0) |
+                                                            (other->outgoing ? wire::pex_reachable : 0))});
+      }
+    }
+    const auto message = p->pex->next(connected, now);
+    if (!message) continue;
+    const Buffer payload = wire::encode(*message);
+    say(*p, wire::Extended{p->theirs.pex, payload});
+  }
 }
 
 // ── the info dictionary (BEP 9) ─────────────────────────────────────────────────────────────────────────────────────────────

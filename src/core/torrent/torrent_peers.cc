@@ -55,11 +55,24 @@ void Torrent::greet(Peer& peer) {
 void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant) {
   if (handshake.info_hash != info_.info_hash) return context_.close(peer, PeerFault::unknown_torrent);
   if (stopping_ || phase_ == Phase::failed) return context_.close(peer, PeerFault::torrent_stopped);
-  if (!peer.outgoing && peers_.size() > context_.options.peers_max)
-    return context_.close(peer, PeerFault::too_many_peers);
+  if (!peer.outgoing && peers_.size() > context_.options.peers_max) {
+    Peer& least = least_of_all(peer);
+    context_.close(least, PeerFault::too_many_peers);
+    if (&least == &peer) return;
+  }
   peer.fast = handshake.fast;
   peer.extended = handshake.extended;
   greet(peer);  // some clients wait for ours before they send their peer id
+}
+
+/// Whose place is free for another, a newcomer among them: the one with the lowest priority (BEP 40).
+Peer& Torrent::least_of_all(Peer& newcomer) {
+  Peer* least = &newcomer;
+  for (Peer* p : peers_) {
+    if (!p->ready || p->closing) continue;
+    if (discovery_.priority(p->endpoint) < discovery_.priority(least->endpoint)) least = p;
+  }
+  return *least;
 }
 
 void Torrent::on_named(Peer& peer, const PeerId& id, Instant now) {
