@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdint>
 #include <memory>
 
 #include "base/text.hh"
 #include "cli/commands.hh"
+#include "cli/description.hh"
 #include "cli/tables.hh"
 #include "cli/tracker_finder.hh"
 #include "uv/http_client.hh"
@@ -154,10 +156,24 @@ void StatusCommand::on_signal(int number) {
   loop_.stop();
 }
 
+/// WHAT says everything itself: no tracker is asked.
+int show_description(const std::string& what, Voice& voice) {
+  const auto d = describe(what);
+  if (!d) return voice.error(d.error()), static_cast<int>(d.error().exit);
+  voice.event(description_json(*d));
+  Look look = voice.out_look();
+  if (!voice.terminal().out) look.width = SIZE_MAX;  // nothing is cut off a terminal
+  for (const auto& line : description_lines(*d, look)) voice.result(line);
+  return 0;
+}
+
 }  // namespace
 
 int run_status(const Options& options, const Environment& /*environment*/, Voice& voice) {
   const auto stop = [&voice](const Error& e) { return voice.error(e), static_cast<int>(e.exit); };
+  if (!options.words.empty() && is_describable(options.words[0], !options.trackers.empty())) {
+    return show_description(options.words[0], voice);
+  }
   if (options.trackers.empty()) return stop(no_tracker_error(options.again));
   auto address = parse_tracker(options.trackers[0]);
   if (!address) return stop(address.error());
