@@ -424,6 +424,7 @@ void GetCommand::add_locked(At item) {
   download.info = item->info;
   download.target = item->target;
   download.storage.replace = options_.overwrite;
+  download.storage.open_files_max = descriptor_share().files;
   download.trackers = announce_tiers(item->trackers, item->info->trackers);
   download.swarm_trackers = swarm_bases(item->trackers);
   download.files = item->files;

@@ -1,8 +1,10 @@
 #include "cli/places.hh"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
@@ -89,6 +91,18 @@ void remove_folders(const std::vector<std::string>& made) {
   for (auto folder = made.rbegin(); folder != made.rend(); ++folder) {
     if (::rmdir(folder->c_str()) != 0) return;
   }
+}
+
+DescriptorShare descriptor_share() {
+  constexpr rlim_t others = 32;  // the loop, the log, trackers, the listener
+  DescriptorShare share;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return share;
+  const auto left = limit.rlim_cur > others ? limit.rlim_cur - others : 0;
+  share.files = std::clamp<rlim_t>(left / 4, 4, share.files);
+  share.sockets =
+      static_cast<std::uint32_t>(std::clamp<rlim_t>(left - std::min<rlim_t>(left, share.files), 4, share.sockets));
+  return share;
 }
 
 std::string host_name() {

@@ -1,6 +1,8 @@
 // Places: where things are kept, from the environment and what was said.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -29,5 +31,13 @@ Result<std::vector<std::string>> make_parent(const std::string& path);
 void remove_folders(const std::vector<std::string>& made);
 
 std::string host_name();
+
+/// How the descriptors that this process may have are shared out: few of them must do (ulimit -n 64), many are not all needed. To be
+/// asked once the loop is there, which raises the limit as far as it may.
+struct DescriptorShare {
+  std::uint32_t sockets = 2'000;  ///< of peers, in all
+  std::size_t files = 128;        ///< that one torrent holds open
+};
+DescriptorShare descriptor_share();
 
 }  // namespace swarm::cli

@@ -58,7 +58,8 @@ Result<Prepared> torrent_of(const disk::Source& source, std::uint32_t piece_byte
 
   Prepared out;
   out.info = std::make_shared<const wire::Metainfo>(std::move(*info));
-  out.storage = disk::Storage::create(out.info, source.absolute, {.writable = false});
+  out.storage =
+      disk::Storage::create(out.info, source.absolute, {.writable = false, .open_files_max = descriptor_share().files});
   out.stamps = source.stamps;
   out.path = source.absolute;
   out.right = Bitfield(out.info->piece_count(), true);
@@ -72,7 +73,7 @@ Result<Prepared> compare_sizes(std::shared_ptr<const wire::Metainfo> info, const
   std::error_code not_there;
   const auto real = std::filesystem::canonical(path, not_there);  // Storage follows no links
   out.path = not_there ? absolute_path(path) : real.string();
-  out.storage = disk::Storage::create(info, out.path, {.writable = false});
+  out.storage = disk::Storage::create(info, out.path, {.writable = false, .open_files_max = descriptor_share().files});
   out.info = info;
   auto stamps = out.storage->stamps();
   if (!stamps) return tl::unexpected(stamps.error());

@@ -26,6 +26,7 @@ uv::DriverOptions driver_options(const Options& o) {
   d.client.rate_down_max = o.rate_down_max;
   if (o.max_peers) d.client.peers_max = static_cast<std::uint32_t>(*o.max_peers);
   d.interface = o.interface;
+  d.sockets_max = descriptor_share().sockets;
   d.port_first = o.port.first;
   d.port_last = o.port.last;
   d.any_port = o.port.then_any;

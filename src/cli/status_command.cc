@@ -10,6 +10,7 @@
 #include "base/text.hh"
 #include "cli/commands.hh"
 #include "cli/description.hh"
+#include "cli/piece_ranges.hh"
 #include "cli/tables.hh"
 #include "cli/tracker_finder.hh"
 #include "uv/http_client.hh"
@@ -43,7 +44,11 @@ class StatusCommand {
   void on_reply(const Result<wire::HttpResponse>& reply);
   Result<wire::Status> read(const Result<wire::HttpResponse>& reply) const;
   Result<void> choose(wire::Status& status) const;
+  void on_pieces(const Result<wire::HttpResponse>& reply);
+  Result<wire::PieceHolders> read_pieces(const Result<wire::HttpResponse>& reply) const;
   void show(const wire::Status& status);
+  void draw(std::vector<std::string> lines);
+  void rest_or_stop();
   void on_error(const Error& error);
   void on_signal(int number);
 
@@ -66,6 +71,11 @@ void StatusCommand::ask() {
   ask.request.target = "/api/v1/status";
   ask.body_bytes_max = 4u << 20;
   ask.deadline = 6s;
+  if (!options_.pieces_of.empty()) {
+    ask.request.target = fmt::format("/api/v1/files/{}/pieces", percent_encode(as_bytes(options_.pieces_of)));
+    http_.ask(std::move(ask), [this](const Result<wire::HttpResponse>& reply) { on_pieces(reply); });
+    return;
+  }
   http_.ask(std::move(ask), [this](const Result<wire::HttpResponse>& reply) { on_reply(reply); });
 }
 
@@ -81,8 +91,40 @@ void StatusCommand::on_reply(const Result<wire::HttpResponse>& reply) {
     const bool missing = std::ranges::any_of(status->files, [](const auto& f) { return f.catalogued && f.copies < 1; });
     code_ = missing ? static_cast<int>(Exit::other) : 0;
   }
+  rest_or_stop();
+}
+
+void StatusCommand::rest_or_stop() {
   if (options_.watch) return again_.start(*options_.watch);
   loop_.stop();
+}
+
+void StatusCommand::on_pieces(const Result<wire::HttpResponse>& reply) {
+  const auto holders = read_pieces(reply);
+  if (!holders) return on_error(holders.error());
+  last_error_.clear();
+  if (voice_.json()) {
+    voice_.event(pieces_json(*holders));
+  } else if (voice_.terminal().out) {
+    draw(piece_table(*holders, voice_.out_look()));
+  } else {
+    for (const auto& row : piece_rows(*holders)) voice_.result(row);
+    voice_.flush();
+  }
+  if (holders->left_out != 0) {
+    voice_.advise(fmt::format("{} of them are not shown", counted(holders->left_out, "more node", "more nodes")));
+  }
+  rest_or_stop();
+}
+
+Result<wire::PieceHolders> StatusCommand::read_pieces(const Result<wire::HttpResponse>& reply) const {
+  if (!reply) return tl::unexpected(tracker_error(address_, reply.error()));
+  if (reply->status == 200) return wire::piece_holders_from_json(as_text(reply->body));
+  auto error = api_error(address_, *reply);
+  if (reply->status == 404) {
+    error.message = fmt::format("'{}' is not shared on {}", printable(options_.pieces_of), address_.label);
+  }
+  return tl::unexpected(std::move(error));
 }
 
 Result<wire::Status> StatusCommand::read(const Result<wire::HttpResponse>& reply) const {
@@ -119,8 +161,12 @@ void StatusCommand::show(const wire::Status& status) {
     for (const auto& row : status_rows(status, wanted)) voice_.result(row);
     return voice_.flush();
   }
+  draw(status_tables(status, wanted, voice_.out_look()));
+}
+
+/// On a terminal; while watching, over the frame before.
+void StatusCommand::draw(std::vector<std::string> lines) {
   const auto size = screen_size(STDOUT_FILENO);
-  auto lines = status_tables(status, wanted, voice_.out_look());
   std::string frame;
   if (options_.watch) {
     if (frame_ > 0) frame = fmt::format("\r\x1b[{}A\x1b[J", frame_);

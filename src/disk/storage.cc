@@ -638,7 +638,8 @@ Result<void> Storage::State::complete_file(FileIndex file) {
 bool Storage::State::is_still_there(FileIndex file) {
   const std::lock_guard lock(mutex);
   if (!written[number(file)]) return true;
-  const Descriptor named = tree.open(file, O_PATH);
+  const Descriptor named = retry_without_others([&] { return tree.open(file, O_PATH); });
+  if (!named && (errno == EMFILE || errno == ENFILE)) return true;  // it cannot be told
   struct stat by_name {
   }, by_descriptor{};
   if (!named || ::fstat(named.get(), &by_name) != 0) return false;

@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 
+#include "base/bitfield.hh"
 #include "base/check.hh"
 #include "base/text.hh"
 
@@ -487,6 +488,19 @@ std::string to_json(const std::vector<StatusFile>& files) {
   return versioned().with("files", Out::list(files, [](auto& f) { return out(f); })).print();
 }
 
+std::string to_json(const PieceHolders& p) {
+  const auto holder = [](const PieceHolder& h) {
+    auto o = Out::object().with("id", Out::text(h.id)).with("name", Out::text(h.name));
+    o.with("addr", Out::text(h.address)).with("whole", Out::flag(h.whole));
+    if (h.have) o.with("have", Out::text(to_base64(*h.have)));
+    return o;
+  };
+  auto o = versioned().with("infohash", hex(p.info_hash)).with("name", Out::text(p.name));
+  o.with("pieces", Out::integer(p.pieces)).with("holders", Out::list(p.holders, holder));
+  if (p.left_out != 0) o.with("left_out", Out::integer(p.left_out));
+  return o.print();
+}
+
 std::string to_json(const ApiError& e) {
   auto error = Out::object().with("code", Out::text(e.code)).with("message", Out::text(e.message));
   error.with("hint", Out::text(e.hint));
@@ -503,6 +517,29 @@ Result<Status> status_from_json(std::string_view text) { return from_json(text, 
 
 Result<std::vector<StatusFile>> files_from_json(std::string_view text) {
   return from_json(text, status_bytes_max, [](const In& in) { return status_files(in["files"]); });
+}
+
+Result<PieceHolders> piece_holders_from_json(std::string_view text) {
+  return from_json(text, status_bytes_max, [](const In& in) {
+    PieceHolders p;
+    p.info_hash = in["infohash"].parsed(digest_from_hex<20>(in["infohash"].text()), "40 hex digits");
+    p.name = in["name"].text();
+    p.pieces = in["pieces"].integer<std::uint32_t>();
+    p.left_out = in["left_out"].integer_if_given<std::uint64_t>();
+    in["holders"].each_if_given([&](const In& one) {
+      PieceHolder h;
+      h.id = one["id"].text();
+      h.name = one["name"].text();
+      h.address = one["addr"].text();
+      h.whole = one["whole"].flag_if_given();
+      if (one["have"].given()) {
+        h.have = one["have"].parsed(from_base64(one["have"].text(status_bytes_max)), "base64");
+        if (!Bitfield::from(*h.have, p.pieces)) one["have"].wrong("a bitmap of all pieces");
+      }
+      p.holders.push_back(std::move(h));
+    });
+    return p;
+  });
 }
 
 std::optional<ApiError> api_error_from_json(std::string_view text) {

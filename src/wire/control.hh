@@ -113,6 +113,20 @@ struct Status {
   std::vector<StatusFile> files;
 };
 
+/// GET /api/v1/files/NAME/pieces: who holds which pieces.
+struct PieceHolder {
+  std::string id, name, address;  ///< as in StatusNode
+  bool whole = false;
+  std::optional<Buffer> have;  ///< the bitmap (wire order) of one that is not whole; nothing where it is not known
+};
+struct PieceHolders {
+  InfoHash info_hash;
+  std::string name;
+  std::uint32_t pieces = 0;
+  std::vector<PieceHolder> holders;
+  std::uint64_t left_out = 0;  ///< holders beyond what fits into a reply
+};
+
 struct ApiError {
   std::string code, message, hint;
 };
@@ -122,12 +136,14 @@ std::string to_json(const Beat&);
 std::string to_json(const BeatReply&);
 std::string to_json(const Status&);  ///< the exact shape of `swarm status --json` (v:1)
 std::string to_json(const std::vector<StatusFile>&);
+std::string to_json(const PieceHolders&);
 std::string to_json(const ApiError&);
 Result<Hello> hello_from_json(std::string_view);
 Result<Beat> beat_from_json(std::string_view);
 Result<BeatReply> beat_reply_from_json(std::string_view);
 Result<Status> status_from_json(std::string_view);
 Result<std::vector<StatusFile>> files_from_json(std::string_view);
+Result<PieceHolders> piece_holders_from_json(std::string_view);  ///< bitmaps have the right length, or are not there
 std::optional<ApiError> api_error_from_json(std::string_view);
 
 }  // namespace swarm::wire

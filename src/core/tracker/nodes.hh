@@ -40,6 +40,7 @@ class Nodes {
   static constexpr std::size_t plain_max = 4'096;
   static constexpr std::size_t shares_max = 1'000;
   static constexpr std::size_t bitmap_bytes_max = 256u << 20;
+  static constexpr std::size_t holders_told_max = 4'000, holders_bytes_max = 2u << 20;
 
   /// What else is known of a torrent. Zeros where nothing is.
   struct Facts {
@@ -64,6 +65,8 @@ class Nodes {
   std::uint32_t pieces(const InfoHash& torrent) const;                     ///< 0: unknown
   std::vector<InfoHash> torrents() const;                                  ///< that anybody here has
   std::vector<wire::StatusNode> view(std::size_t max, Instant now) const;  ///< seeders first, then by name
+  /// At most holders_told_max of them, with at most holders_bytes_max of bitmaps: the reply stays within what its readers take.
+  wire::PieceHolders holders(const InfoHash& torrent) const;
   std::size_t size() const { return nodes_.size(); }
   bool empty() const { return nodes_.empty() && plain_.empty(); }
 

@@ -116,6 +116,7 @@ struct TrackerServer::Parts {
   wire::HttpResponse get_file(const Call& call, const std::string& name);
   wire::HttpResponse put_file(const Call& call, const std::string& name);
   wire::HttpResponse delete_file(const std::string& name);
+  wire::HttpResponse pieces(const std::string& name);
   wire::HttpResponse not_found(const std::string& name);
   wire::HttpResponse welcome(const Call& call);
 
@@ -176,6 +177,7 @@ wire::Status TrackerServer::status(Instant now) const { return parts_->status(pa
 wire::HttpResponse TrackerServer::Parts::route(const Call& call) {
   const auto& request = call.request;
   const auto path = request.path();
+  if (const auto name = name_in(path, "/api/v1/files/", "/pieces"); name && is_read(request)) return pieces(*name);
   if (const auto name = name_in(path, "/api/v1/files/")) return file(call, *name);
   if (path == "/api/v1/announce") return request.method == "POST" ? beat(call) : not_allowed("POST");
   if (!is_read(request)) return not_allowed("GET, HEAD");
@@ -364,6 +366,17 @@ wire::HttpResponse TrackerServer::Parts::delete_file(const std::string& name) {
   wire::HttpResponse r;
   r.status = 204;
   return r;
+}
+
+/// NAME may also be the info-hash of what somebody announces and nobody has put into the catalogue.
+wire::HttpResponse TrackerServer::Parts::pieces(const std::string& name) {
+  const auto* file = catalogue.find(name);
+  const auto hash = file != nullptr ? std::optional(file->info_hash) : digest_from_hex<20>(name);
+  if (!hash) return not_found(name);
+  auto holders = nodes.holders(*hash);
+  if (file == nullptr && holders.holders.empty()) return not_found(name);
+  if (file != nullptr) holders.name = name, holders.pieces = file->pieces;
+  return json(200, to_json(holders));
 }
 
 wire::HttpResponse TrackerServer::Parts::not_found(const std::string& name) {
