@@ -312,6 +312,32 @@ Status status(const In& in) {
   return s;
 }
 
+StatusNotice status_notice(const In& in) {
+  StatusNotice n;
+  n.event = in["event"].text();
+  n.node = in["node"].text_if_given();
+  n.address = in["addr"].text_if_given();
+  n.file = in["name"].text_if_given();
+  n.role = in["role"].text_if_given();
+  n.plain = in["plain"].flag_if_given();
+  n.silent = in["silent"].flag_if_given();
+  if (in["first"].given()) n.pieces = checked_pieces(in);
+  n.bytes = in["bytes"].integer_if_given<std::uint64_t>();
+  return n;
+}
+
+StatusDelta status_delta(const In& in) {
+  StatusDelta d;
+  in["nodes"].each_if_given([&](const In& n) { d.nodes.push_back(status_node(n)); });
+  d.files = status_files(in["files"]);
+  in["nodes_gone"].each_if_given([&](const In& id) { d.nodes_gone.push_back(id.text()); });
+  in["files_gone"].each_if_given([&](const In& f) {
+    d.files_gone.push_back({info_hash(f["infohash"]), f["name"].text()});
+  });
+  in["notices"].each_if_given([&](const In& n) { d.notices.push_back(status_notice(n)); });
+  return d;
+}
+
 // ---- Writing -------------------------------------------------------------------------------------------------------
 
 /// A value under construction.
@@ -451,6 +477,26 @@ Out out(const StatusFile& f) {
   return o;
 }
 
+Out out(const StatusNotice& n) {
+  auto o = Out::object().with("event", Out::text(n.event));
+  if (!n.node.empty()) o.with("node", Out::text(n.node));
+  if (!n.address.empty()) o.with("addr", Out::text(n.address));
+  if (!n.file.empty()) o.with("name", Out::text(n.file));
+  if (!n.role.empty()) o.with("role", Out::text(n.role));
+  if (n.plain) o.with("plain", Out::flag(true));
+  if (n.silent) o.with("silent", Out::flag(true));
+  if (n.bytes != 0) o.with("bytes", Out::integer(n.bytes));
+  if (!n.pieces) return o;
+  o.with("first", Out::integer(n.pieces->first)).with("count", Out::integer(n.pieces->count));
+  o.with("ok", Out::flag(n.pieces->ok));
+  if (!n.pieces->from.empty()) o.with("from", Out::list(n.pieces->from, [](auto& e) { return out(e); }));
+  return o;
+}
+
+Out out(const StatusFileKey& key) {
+  return Out::object().with("infohash", hex(key.info_hash)).with("name", Out::text(key.name));
+}
+
 Out versioned() { return Out::object().with("v", Out::integer(1)); }
 
 }  // namespace
@@ -484,6 +530,14 @@ std::string to_json(const Status& s) {
       .print();
 }
 
+std::string to_json(const StatusDelta& d) {
+  auto o = versioned().with("nodes", Out::list(d.nodes, [](auto& n) { return out(n); }));
+  o.with("files", Out::list(d.files, [](auto& f) { return out(f); }));
+  o.with("nodes_gone", Out::list(d.nodes_gone, [](auto& id) { return Out::text(id); }));
+  o.with("files_gone", Out::list(d.files_gone, [](auto& key) { return out(key); }));
+  return o.with("notices", Out::list(d.notices, [](auto& n) { return out(n); })).print();
+}
+
 std::string to_json(const std::vector<StatusFile>& files) {
   return versioned().with("files", Out::list(files, [](auto& f) { return out(f); })).print();
 }
@@ -514,6 +568,8 @@ Result<Beat> beat_from_json(std::string_view text) { return from_json(text, mess
 Result<BeatReply> beat_reply_from_json(std::string_view text) { return from_json(text, message_bytes_max, beat_reply); }
 
 Result<Status> status_from_json(std::string_view text) { return from_json(text, status_bytes_max, status); }
+
+Result<StatusDelta> delta_from_json(std::string_view text) { return from_json(text, status_bytes_max, status_delta); }
 
 Result<std::vector<StatusFile>> files_from_json(std::string_view text) {
   return from_json(text, status_bytes_max, [](const In& in) { return status_files(in["files"]); });

@@ -1,6 +1,6 @@
 // The control plane's JSON messages (over cJSON): what nodes and the tracker tell each other, and what people read.
 //
-// Readers cap size (1 MiB; 4 MiB for status) and depth (32) before parsing, ignore unknown keys, and give an Error
+// Readers cap size (1 MiB; 4 MiB for status and its deltas) and depth (32) before parsing, ignore unknown keys, and give an Error
 // (Exit::other, "bad_message") that names the first wrong field. Writers give one line without a line end.
 #pragma once
 
@@ -125,6 +125,27 @@ struct PieceHolders {
   std::uint32_t pieces = 0;
   std::vector<PieceHolder> holders;
   std::uint64_t left_out = 0;  ///< holders beyond what fits into a reply
+/// What happened, in the words of the tracker's log. Only what an event has is written.
+struct StatusNotice {
+  std::string event;  ///< "joined", "left", "shares", "gets", "completed", "piece", "file_added" or "file_removed"
+  std::string node, address, file;
+  std::string role;     ///< joined
+  bool plain = false;   ///< joined: another client
+  bool silent = false;  ///< left: without saying so
+  std::optional<CheckedPieces> pieces;
+  std::uint64_t bytes = 0;  ///< file_added
+};
+struct StatusFileKey {
+  InfoHash info_hash;
+  std::string name;
+};
+/// GET /api/v1/events: what is different from the event before. Nodes and files that are new or have changed come whole.
+struct StatusDelta {
+  std::vector<StatusNode> nodes;
+  std::vector<StatusFile> files;
+  std::vector<std::string> nodes_gone;  ///< ids
+  std::vector<StatusFileKey> files_gone;
+  std::vector<StatusNotice> notices;
 };
 
 struct ApiError {
@@ -135,6 +156,7 @@ std::string to_json(const Hello&);
 std::string to_json(const Beat&);
 std::string to_json(const BeatReply&);
 std::string to_json(const Status&);  ///< the exact shape of `swarm status --json` (v:1)
+std::string to_json(const StatusDelta&);
 std::string to_json(const std::vector<StatusFile>&);
 std::string to_json(const PieceHolders&);
 std::string to_json(const ApiError&);
@@ -142,6 +164,7 @@ Result<Hello> hello_from_json(std::string_view);
 Result<Beat> beat_from_json(std::string_view);
 Result<BeatReply> beat_reply_from_json(std::string_view);
 Result<Status> status_from_json(std::string_view);
+Result<StatusDelta> delta_from_json(std::string_view);
 Result<std::vector<StatusFile>> files_from_json(std::string_view);
 Result<PieceHolders> piece_holders_from_json(std::string_view);  ///< bitmaps have the right length, or are not there
 std::optional<ApiError> api_error_from_json(std::string_view);

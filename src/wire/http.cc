@@ -168,6 +168,12 @@ void append_http(Buffer& out, const HttpRequest& request, std::string_view host)
   append(out, request.body);
 }
 
+void append_endless_http(Buffer& out, const HttpResponse& response) {
+  put(out, fmt::format("HTTP/1.1 {} {}\r\n", response.status, http_reason(response.status)));
+  put_headers(out, response.headers);
+  put(out, "Connection: close\r\n\r\n");
+}
+
 void append_http(Buffer& out, const HttpResponse& response, bool head_only) {
   put(out, fmt::format("HTTP/1.1 {} {}\r\n", response.status, http_reason(response.status)));
   put_headers(out, response.headers);

@@ -53,6 +53,8 @@ std::optional<Url> parse_url(std::string_view text);
 /// Appends the whole message; sets Content-Length (and Host from `host` when the request has none).
 void append_http(Buffer& out, const HttpRequest& request, std::string_view host);
 void append_http(Buffer& out, const HttpResponse& response, bool head_only = false);
+/// The head of a response whose body ends with the connection; response.body is not looked at.
+void append_endless_http(Buffer& out, const HttpResponse& response);
 
 struct HttpLimits {
   std::size_t header_bytes_max = 16 * 1024;  ///< start line and all headers together
