@@ -276,7 +276,7 @@ struct Storage::State {
   Result<void> settle_doubts();
   Result<void> sync_written();
   Result<void> complete_file(FileIndex file);
-  bool is_still_there(FileIndex file);
+  Result<bool> is_still_there(FileIndex file);
   Result<void> check_lengths();
 };
 
@@ -604,7 +604,9 @@ Result<std::string> Storage::finish() {
 /// Makes one file of the .part what it shall be when it has its name: there, as long as it should be, with its mode,
 /// durable.
 Result<void> Storage::State::complete_file(FileIndex file) {
-  if (!is_still_there(file)) {
+  const auto still_there = is_still_there(file);
+  if (!still_there) return tl::unexpected(still_there.error());
+  if (!*still_there) {
     return fail(Exit::integrity, "changed",
                 fmt::format("{} was removed or replaced during the download", printable(shown(file))),
                 "the same command fetches again what is missing");
@@ -635,14 +637,17 @@ Result<void> Storage::State::complete_file(FileIndex file) {
 
 /// Is the name still that of the file which was written, as far as that can be told? What was verified must be what
 /// gets the final name.
-bool Storage::State::is_still_there(FileIndex file) {
+Result<bool> Storage::State::is_still_there(FileIndex file) {
   const std::lock_guard lock(mutex);
   if (!written[number(file)]) return true;
   const Descriptor named = retry_without_others([&] { return tree.open(file, O_PATH); });
   if (!named && (errno == EMFILE || errno == ENFILE)) return true;  // it cannot be told
   struct stat by_name {
   }, by_descriptor{};
-  if (!named || ::fstat(named.get(), &by_name) != 0) return false;
+  if (!named && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) return false;
+  if (!named || ::fstat(named.get(), &by_name) != 0) {
+    return tl::unexpected(system_error("look at", tree.shown(file), errno));
+  }
   const auto held = open_files.find(file);
   if (!held || ::fstat(held->fd.get(), &by_descriptor) != 0) return true;
   return by_name.st_ino == by_descriptor.st_ino && by_name.st_dev == by_descriptor.st_dev;

@@ -295,42 +295,36 @@ int Tree::sync_folders(bool all) {
 
 int Tree::move_to_target() {
   if (!base()) return errno;
-  const int error = rename_to_target();
-  if (error != 0) return error == ENOTEMPTY || error == EISDIR || error == ENOTDIR ? EEXIST : error;
+  const int error = info_.folder ? move_folder() : rename_file();
+  return error == ENOTEMPTY || error == EISDIR || error == ENOTDIR ? EEXIST : error;
+}
+
+int Tree::rename_file() {
+  const int base = base_.get();
+  const bool done = replace_ && ::renameat(base, part_name_.c_str(), base, target_name_.c_str()) == 0;
+  if (const int error = done ? 0 : replace_ ? errno : rename_whole()) return error;
   place_ = Place::target;
   unsynced_folders_.insert(base_key);
   return sync_folders();
 }
 
-int Tree::rename_to_target() {
+/// In one step where all of the folder is wanted and its name is free, so that a folder of this name is whole.
+int Tree::move_folder() {
   const int base = base_.get();
-  if (!info_.folder) {
-    return replace_ ? (::renameat(base, part_name_.c_str(), base, target_name_.c_str()) == 0 ? 0 : errno)
-                    : rename_whole();
-  }
-  const std::vector<std::string> paths = files_to_move();
-  if (!paths.empty() && !exists(base, target_name_) && part_has_only_chosen()) {
-    // Gone before the folder has its name: what is not chosen never appears there.
-    remove_aside();
+  if (chosen_.empty() && !exists(base, target_name_)) {
+    remove_aside();  // left by a run that chose less; of no use to anybody now that everything is there
     const int error = rename_whole();
     if (error == 0) {
       target_root_ = std::move(part_root_);
       part_root_ = {};
       merges_ = !replace_;
+      place_ = Place::target;
+      unsynced_folders_.insert(base_key);
+      return sync_folders();
     }
     if (error != EEXIST) return error;
   }
-  if (replace_ || !exists(base, target_name_) || merges()) return move_files(paths);
-  return EEXIST;
-}
-
-/// The chosen files that are in the .part; what else was chosen has its name already, for the storage looked.
-std::vector<std::string> Tree::files_to_move() {
-  std::vector<std::string> paths;
-  for (std::uint32_t i = 0; i < info_.files.size(); ++i) {
-    if (!paths_[i].empty() && is_chosen(i) && is_in_part(FileIndex{i})) paths.push_back(paths_[i]);
-  }
-  return paths;
+  return replace_ || !exists(base, target_name_) || merges() ? move_files() : EEXIST;
 }
 
 /// Renames without ever replacing anything.
@@ -350,43 +344,44 @@ int Tree::rename_whole() {
 }
 
 bool Tree::is_taken(const std::string& path) {
-  return static_cast<bool>(open_beneath(target_root_.get(), path, O_PATH)) || errno == ELOOP;
-}
-bool Tree::is_in_part(FileIndex file) { return static_cast<bool>(open_in_part(file, O_PATH)) || errno == ELOOP; }
-
-/// Nothing that an earlier run, with another choice, left unfinished.
-bool Tree::part_has_only_chosen() {
-  for (std::uint32_t i = 0; i < chosen_.size(); ++i) {
-    if (!chosen_[i] && !paths_[i].empty() && is_in_part(FileIndex{i})) return false;
-  }
-  return true;
+  return static_cast<bool>(open_beneath(target_root_.get(), path, O_PATH)) || errno != ENOENT;
 }
 
 /// Moves each chosen file into a folder that may be there already; what else is there stays. A file of the same name is
-/// replaced only when that was asked for; otherwise nothing at all is moved.
-int Tree::move_files(const std::vector<std::string>& paths) {
+/// replaced only when that was asked for; otherwise nothing at all is moved. What lies aside goes last: until then a
+/// next run could still use it.
+int Tree::move_files() {
   const int base = base_.get();
   if (const int error = open_part_root()) return error;
+  std::vector<const std::string*> paths;
+  for (std::uint32_t i = 0; i < info_.files.size(); ++i) {
+    if (paths_[i].empty() || !is_chosen(i)) continue;
+    if (open_in_part(FileIndex{i}, O_PATH)) {
+      paths.push_back(&paths_[i]);
+    } else if (errno != ENOENT) {  // one that is not in the .part has its name already, for the storage looked
+      return errno;
+    }
+  }
   if (!paths.empty()) {
     if (::mkdirat(base, target_name_.c_str(), 0777) != 0 && errno != EEXIST) return errno;
     if (const int error = open_target_root()) return error;
   }
-  for (const std::string& path : paths) {
-    if (!replace_ && is_taken(path)) return EEXIST;
+  for (const std::string* path : paths) {
+    if (!replace_ && is_taken(*path)) return EEXIST;
   }
-  std::set<std::string, std::greater<>> emptied;  // deepest first: a longer path sorts behind its own beginning
-  for (const std::string& path : paths) {
-    if (const int error = move_file(path, target_root_.get())) return error;
-    for (std::string f = folder_of(path); !f.empty() && emptied.insert(f).second;) f = folder_of(f);
+  for (const std::string* path : paths) {
+    if (const int error = move_file(*path, target_root_.get())) return error;
+    for (std::string f = folder_of(*path); !f.empty() && unsynced_folders_.insert(f).second;) f = folder_of(f);
+    unsynced_folders_.insert("");
   }
+  place_ = Place::target;
+  if (!replace_) merges_ = true;
+  unsynced_folders_.insert(base_key);
+  if (const int error = sync_folders()) return error;
   remove_aside();
-  remove_folders(emptied);
+  remove_folders();
   ::unlinkat(base, part_name_.c_str(), AT_REMOVEDIR);
   part_root_ = {};
-  if (!replace_) merges_ = true;
-  if (paths.empty()) return 0;
-  unsynced_folders_.insert(emptied.begin(), emptied.end());
-  unsynced_folders_.insert("");
   return 0;
 }
 
@@ -404,13 +399,18 @@ int Tree::move_file(const std::string& path, int to_root) {
   return ::renameat(from.get(), name.c_str(), to.get(), name.c_str()) == 0 ? 0 : errno;
 }
 
-/// A torrent that is all chosen may have it too, from a run that chose less.
 void Tree::remove_aside() {
   if (open_part_root() == 0) ::unlinkat(part_root_.get(), paths_[number(aside())].c_str(), 0);
 }
 
-void Tree::remove_folders(const std::set<std::string, std::greater<>>& deepest_first) {
-  for (const std::string& f : deepest_first) {
+/// The empty ones of the .part. Also those that a run left which had moved its files and came no further.
+void Tree::remove_folders() {
+  std::set<std::string, std::greater<>> folders;  // deepest first: a longer path sorts behind its own beginning
+  for (std::size_t i = 0; i < info_.files.size(); ++i) {
+    if (!is_chosen(i)) continue;
+    for (std::string f = folder_of(paths_[i]); !f.empty() && folders.insert(f).second;) f = folder_of(f);
+  }
+  for (const std::string& f : folders) {
     const std::string above = folder_of(f);
     const Descriptor folder = open_beneath(part_root_.get(), above.empty() ? "." : above, O_PATH | O_DIRECTORY);
     if (folder) ::unlinkat(folder.get(), split_path(f).second.c_str(), AT_REMOVEDIR);

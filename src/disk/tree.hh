@@ -65,16 +65,14 @@ class Tree {
   int open_root() { return place_ == Place::part ? open_part_root() : open_target_root(); }
   bool is_chosen(std::size_t file) const { return chosen_.empty() || chosen_[file]; }
   bool is_taken(const std::string& path);
-  bool is_in_part(FileIndex file);
-  bool part_has_only_chosen();
   int make_folder_of(int root, const std::string& path, bool note);
-  int rename_to_target();
+  int rename_file();
+  int move_folder();
   int rename_whole();
-  std::vector<std::string> files_to_move();
-  int move_files(const std::vector<std::string>& paths);
+  int move_files();
   int move_file(const std::string& path, int to_root);
   void remove_aside();
-  void remove_folders(const std::set<std::string, std::greater<>>& deepest_first);
+  void remove_folders();
   const std::string& top() const { return place_ == Place::target || !writable_ ? target_name_ : part_name_; }
 
   const wire::Metainfo& info_;

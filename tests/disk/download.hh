@@ -19,12 +19,14 @@ struct Download {
   std::size_t pieces_max = ~std::size_t{0};  ///< stops, as a kill would, once so many were fetched
   std::size_t save_every = 0;                ///< pieces between two checkpoints; 0: none
   bool stop_cleanly = false;                 ///< with pieces_max: with a clean checkpoint
+  bool names = true;                         ///< false: everything but finish()
   std::uint64_t seed = 1;                    ///< of the order in which pieces come
 
   // What came of it.
   std::shared_ptr<Storage> storage = {};
   Bitfield verified = {};
-  std::size_t found = 0;    ///< pieces that were right on the disk
+  std::size_t found = 0;  ///< pieces that were right on the disk
+  Bitfield found_pieces = {};
   std::size_t fetched = 0;  ///< pieces that were not
   bool finished = false;
 
@@ -38,6 +40,7 @@ struct Download {
     for (const PieceIndex p : there.unchecked) queue.check(p);
     if (auto done = take(queue); !done) return done;
     found = verified.count();
+    found_pieces = verified;
     const Bitfield wanted = storage->wanted();
     for (const std::uint32_t p : missing(wanted)) {
       if (fetched == pieces_max) return stop_cleanly ? save(true) : Result<void>{};
@@ -49,6 +52,7 @@ struct Download {
       }
     }
     if (fetched == pieces_max) return stop_cleanly ? save(true) : Result<void>{};
+    if (!names) return {};
     if (auto path = storage->finish(); !path) return tl::unexpected(path.error());
     finished = true;
     (void)remove_checkpoint(checkpoint_path(storage->target_path()));
