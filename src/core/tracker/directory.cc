@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <limits>
 #include <numeric>
 
@@ -37,6 +38,41 @@ bool can_use(const Directory::Asker& asker, const Endpoint& peer) {
 
 }  // namespace
 
+/// Rule 7's tables.
+class Directory::Crowds {
+ public:
+  Crowds(std::size_t peers_max, Random& random)
+      : key_(random.next()),
+        torrents_(std::size_t{1} << 16),
+        first_(std::bit_ceil(std::clamp<std::size_t>(peers_max / 2, 1024, std::size_t{1} << 24))),
+        second_(first_.size()) {}
+
+  std::uint16_t owner_of_torrents(std::uint64_t owner) const { return static_cast<std::uint16_t>(mix(key_ ^ owner)); }
+  std::uint32_t& torrents(std::uint16_t place) { return torrents_[place]; }
+
+  /// Of one owner within one swarm, which is known by its place in memory.
+  std::uint16_t peers(const void* swarm, std::uint64_t owner) const {
+    const auto h = hash(swarm, owner);
+    return std::min(first_[h & mask()], second_[h >> 32 & mask()]);
+  }
+  void add(const void* swarm, std::uint64_t owner, int change) {
+    const auto h = hash(swarm, owner);
+    for (auto* count : {&first_[h & mask()], &second_[h >> 32 & mask()]}) {
+      *count = static_cast<std::uint16_t>(*count + change);
+    }
+  }
+
+ private:
+  std::uint64_t hash(const void* swarm, std::uint64_t owner) const {
+    return mix(mix(key_ ^ owner) ^ reinterpret_cast<std::uintptr_t>(swarm));
+  }
+  std::uint64_t mask() const { return first_.size() - 1; }
+
+  std::uint64_t key_;
+  std::vector<std::uint32_t> torrents_;        ///< that began with an owner, by a hash of it
+  std::vector<std::uint16_t> first_, second_;  ///< peers of an owner in a swarm
+};
+
 /// Seeds first, then leechers, each in no order.
 struct Directory::Swarm {
   std::vector<Stored> peers;
@@ -45,6 +81,9 @@ struct Directory::Swarm {
   std::uint32_t seeds = 0;
   std::uint32_t downloaded = 0;
   std::uint32_t single_at = no_place;  ///< place in singles_
+  std::uint32_t strangers = 0;         ///< peers of other owners than the first
+  std::uint16_t first_owner = 0;       ///< Crowds::owner_of_torrents
+  bool began_here = false;             ///< counted in Crowds::torrents
   bool kept = false;
 
   std::uint32_t find(const Endpoint& endpoint) const {
@@ -79,7 +118,10 @@ std::size_t Directory::KeyedHash::operator()(const InfoHash& hash) const noexcep
 }
 
 Directory::Directory(Limits limits, Random& random)
-    : limits_(limits), random_(random), swarms_(0, KeyedHash{random.next()}) {}
+    : limits_(limits),
+      random_(random),
+      swarms_(0, KeyedHash{random.next()}),
+      crowds_(std::make_unique<Crowds>(limits.peers_max, random)) {}
 
 Directory::~Directory() = default;
 
@@ -96,12 +138,18 @@ bool Directory::announce(const InfoHash& torrent, const Peer& peer, bool complet
       return true;
     }
   }
+  const auto from = owner(peer.endpoint.address);
+  if (is_crowded(found == swarms_.end() ? nullptr : &*found, from)) return false;
   if (peers_ >= limits_.peers_max && !make_room()) return false;
   found = swarms_.find(torrent);  // it may itself have made room
   if (found == swarms_.end()) {
     if (swarms_.size() >= limits_.torrents_max && !make_room()) return false;
     found = swarms_.try_emplace(torrent).first;
-    found->second.downloaded = completed ? 1 : 0;
+    auto& swarm = found->second;
+    swarm.downloaded = completed ? 1 : 0;
+    swarm.first_owner = crowds_->owner_of_torrents(from);
+    swarm.began_here = true;
+    ++crowds_->torrents(swarm.first_owner);
   }
   insert(*found, Stored{peer, expires_s});
   settle(*found);
@@ -174,6 +222,12 @@ void Directory::sweep(Instant now) {
   for (auto* entry : touched) settle(*entry);
 }
 
+/// Rule 7, for a newcomer to this swarm, or to a new one.
+bool Directory::is_crowded(const Entry* swarm, std::uint64_t from) const {
+  if (swarm != nullptr) return crowds_->peers(swarm, from) >= limits_.peers_per_address_max;
+  return crowds_->torrents(crowds_->owner_of_torrents(from)) >= limits_.torrents_per_address_max;
+}
+
 /// Rule 5.
 bool Directory::make_room() {
   if (singles_.empty()) return false;
@@ -191,6 +245,9 @@ void Directory::insert(Entry& entry, const Stored& peer) {
   leecher.seed = false;
   swarm.peers.push_back(leecher);
   ++peers_;
+  const auto from = owner(peer.endpoint.address);
+  crowds_->add(&entry, from, 1);
+  swarm.strangers += crowds_->owner_of_torrents(from) != swarm.first_owner;
   if (swarm.index == nullptr && swarm.peers.size() >= indexed_from) {
     swarm.index = std::make_unique<std::unordered_map<Endpoint, std::uint32_t>>();
     for (std::uint32_t i = 0; i < swarm.peers.size(); ++i) swarm.note_place(i);
@@ -205,6 +262,9 @@ void Directory::erase(Entry& entry, std::uint32_t at) {
   at = swarm.set_seed(at, false);
   swarm.swap(at, static_cast<std::uint32_t>(swarm.peers.size() - 1));
   if (swarm.index != nullptr) swarm.index->erase(swarm.peers.back().endpoint);
+  const auto from = owner(swarm.peers.back().endpoint.address);
+  crowds_->add(&entry, from, -1);
+  swarm.strangers -= crowds_->owner_of_torrents(from) != swarm.first_owner;
   swarm.peers.pop_back();
   --peers_;
   if (swarm.peers.size() < indexed_from / 2) swarm.index.reset();
@@ -215,7 +275,8 @@ void Directory::settle(Entry& entry) {
   auto& swarm = entry.second;
   if (swarm.peers.empty() && !swarm.kept) return drop(entry);
   if (swarm.peers.capacity() > 64 && swarm.peers.size() < swarm.peers.capacity() / 4) swarm.peers.shrink_to_fit();
-  const bool single = swarm.peers.size() == 1 && !swarm.kept;
+  const bool one_owner = swarm.peers.size() == 1 || (swarm.strangers == 0 && !swarm.peers.empty());
+  const bool single = one_owner && !swarm.kept;
   if (single == (swarm.single_at != no_place)) return;
   if (single) {
     swarm.single_at = static_cast<std::uint32_t>(singles_.size());
@@ -232,6 +293,8 @@ void Directory::settle(Entry& entry) {
 void Directory::drop(Entry& entry) {
   auto& swarm = entry.second;
   peers_ -= swarm.peers.size();
+  for (const auto& peer : swarm.peers) crowds_->add(&entry, owner(peer.endpoint.address), -1);
+  if (swarm.began_here) --crowds_->torrents(swarm.first_owner);
   swarm.peers.clear();
   swarm.kept = true;  // an empty kept swarm is no single one: this takes it out of singles_
   settle(entry);

@@ -8,10 +8,17 @@
 //    link-local address, and no IPv6 to an asker on IPv4. Seeds are not given seeds. Rationale: each of those is a connection
 //    that cannot come to anything.
 // 4. A loopback address means this machine: it is given as it is to askers here; to others `reach` says where this machine is.
-// 5. At torrents_max or peers_max a newcomer takes the place of a single-peer swarm that is not kept; without one it is
-//    refused. Of 16 such swarms at random one whose address is the most frequent among them goes. Rationale: a flood of random
-//    hashes comes from few addresses and so evicts itself; swarms of two and more are real.
+// 5. At torrents_max or peers_max a newcomer takes the place of a swarm whose peers all come from one address and that is not
+//    kept; without one it is refused. Of 16 such swarms at random one whose address is the most frequent among them goes.
+//    Rationale: a flood of random hashes comes from few addresses and so evicts itself, also when it announces each hash from
+//    several ports; swarms of two addresses and more are real.
 // 6. Kept swarms (those of the catalogue) are never evicted, nor forgotten when empty.
+// 7. One address (one /64 in IPv6) has at most peers_per_address_max peers within a torrent, and at most
+//    torrents_per_address_max torrents that began with it; more of either are refused, while those that are known may
+//    announce again. Rationale: a reply is a sample, and one address shall not be able to fill it; both bounds leave room for
+//    an office behind one address.
+// Rule 7 counts in tables of fixed size (the first one by two hashes, of which the smaller count holds): a count is never too
+// small, and too large by more than a few with a chance that nobody can raise, since the hashes are keyed.
 // Complexity: announce, remove, counts O(1); peers_for O(peers looked at), at most 2,000; sweep a thirtieth of the table a
 // call. Hashes are keyed, since strangers choose them. Memory <= 200 bytes a peer.
 #pragma once
@@ -36,6 +43,8 @@ class Directory {
   struct Limits {
     std::size_t torrents_max = 100'000;
     std::size_t peers_max = 1'000'000;
+    std::uint16_t peers_per_address_max = 256;
+    std::uint32_t torrents_per_address_max = 25'000;
   };
   struct Peer {
     Endpoint endpoint;  ///< source address and listening port
@@ -58,7 +67,7 @@ class Directory {
   Directory(Limits limits, Random& random);
   ~Directory();
 
-  /// False: full (rule 5). `completed` counts a download.
+  /// False: full (rule 5), or too many from this address (rule 7). `completed` counts a download.
   bool announce(const InfoHash& torrent, const Peer& peer, bool completed, Duration lifetime, Instant now);
   void remove(const InfoHash& torrent, const Endpoint& peer);
   std::vector<wire::AnnouncedPeer> peers_for(const InfoHash& torrent, const Asker& asker, std::size_t want,
@@ -82,6 +91,8 @@ class Directory {
   using Swarms = std::unordered_map<InfoHash, Swarm, KeyedHash>;
   using Entry = Swarms::value_type;
 
+  class Crowds;
+  bool is_crowded(const Entry* swarm, std::uint64_t owner) const;
   bool make_room();
   void insert(Entry& swarm, const Stored& peer);
   void erase(Entry& swarm, std::uint32_t at);
@@ -91,7 +102,8 @@ class Directory {
   Limits limits_;
   Random& random_;
   Swarms swarms_;
-  std::vector<Entry*> singles_;  ///< swarms of one peer that are not kept, in no order; each knows its place
+  std::vector<Entry*> singles_;  ///< what rule 5 may evict, in no order; each knows its place
+  std::unique_ptr<Crowds> crowds_;
   std::size_t peers_ = 0;
   std::size_t next_bucket_ = 0;  ///< where the next sweep goes on
 };

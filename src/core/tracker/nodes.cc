@@ -72,6 +72,11 @@ void Nodes::on_beat_torrent(Node& node, const wire::BeatTorrent& t, Instant now)
   share->rate_down = t.rate_down;
   share->rate_up = t.rate_up;
   share->peers = t.peers;
+  // What it moved before it told of it for the first time may have been counted before a restart of ours.
+  if (!is_new && t.bytes_down > share->bytes_down) bytes_down_ += t.bytes_down - share->bytes_down;
+  if (!is_new && t.bytes_up > share->bytes_up) bytes_up_ += t.bytes_up - share->bytes_up;
+  share->bytes_down = t.bytes_down;
+  share->bytes_up = t.bytes_up;
   share->seen = now;
   if (is_new) note_new(node, facts.name, t.complete);
   for (const auto& check : t.checks) notices_.add(NodeChecked{node.name, node.address(), facts.name, check});
@@ -131,7 +136,7 @@ void Nodes::on_announce(const wire::AnnounceRequest& request, const Endpoint& pe
     plain_.erase(found);
     return;
   }
-  if (is_new && plain_.size() >= plain_max) return;
+  if (is_new && (shares_ >= all_shares_max || !has_room_for_plain(endpoint.address))) return;
 
   const bool whole = request.left == 0u;
   auto& node = plain_[endpoint];
@@ -242,9 +247,17 @@ bool Nodes::Node::is_seeder() const {
 Nodes::Share* Nodes::share_of(Node& node, const InfoHash& torrent) {
   const auto found = node.shares.find(torrent);
   if (found != node.shares.end()) return &found->second;
-  if (node.shares.size() >= shares_max) return nullptr;
+  if (node.shares.size() >= shares_max || shares_ >= all_shares_max) return nullptr;
+  ++shares_;
   ++torrents_[torrent].shares;
   return &node.shares[torrent];
+}
+
+bool Nodes::has_room_for_plain(const IpAddress& address) const {
+  if (plain_.size() >= plain_max) return false;
+  std::size_t count = 0;  // endpoints are in the order of their addresses
+  for (auto it = plain_.lower_bound({address, 0}); it != plain_.end() && it->first.address == address; ++it) ++count;
+  return count < plain_per_address_max;
 }
 
 void Nodes::note_new(const Node& node, const std::string& file, bool whole) {
@@ -273,6 +286,7 @@ void Nodes::drop_share(Node& node, std::map<InfoHash, Share>::iterator found) {
   if (--held->second.shares == 0) torrents_.erase(held);
   if (node.plain) plain_ids_.erase({torrent, share.id});
   node.shares.erase(found);
+  --shares_;
 }
 
 /// Undoes all that the node was counted in; the caller erases it.

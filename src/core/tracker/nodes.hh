@@ -10,8 +10,11 @@
 // 5. The seeders are those that are whole in everything they share.
 // 6. A node that is silent for max(3 s, 3 beats) is shown with its age, and forgotten after 60 s; a plain client is shown with
 //    its age and forgotten, torrent by torrent, after two intervals.
-// 7. At most nodes_max nodes, plain_max plain clients, shares_max torrents a node and bitmap_bytes_max of bitmaps are kept;
-//    what is beyond is served by the directory all the same, and not shown.
+// 7. At most nodes_max nodes, plain_max plain clients (plain_per_address_max from one address), shares_max torrents a node,
+//    all_shares_max torrents over all of them and bitmap_bytes_max of bitmaps are kept; what is beyond is served by the
+//    directory all the same, and not shown.
+// 8. bytes_down and bytes_up are sums over all nodes of what each moved since its first beat about a torrent. They never go
+//    back, since a monitor takes what does for a restart.
 // Complexity: a beat O(torrents × log nodes + pieces gained); a bitmap O(pieces); view O(nodes); sweep O(nodes).
 #pragma once
 
@@ -38,7 +41,9 @@ class Nodes {
  public:
   static constexpr std::size_t nodes_max = 20'000;
   static constexpr std::size_t plain_max = 4'096;
+  static constexpr std::size_t plain_per_address_max = 64;
   static constexpr std::size_t shares_max = 1'000;
+  static constexpr std::size_t all_shares_max = 200'000;
   static constexpr std::size_t bitmap_bytes_max = 256u << 20;
   static constexpr std::size_t holders_told_max = 4'000, holders_bytes_max = 2u << 20;
 
@@ -68,7 +73,10 @@ class Nodes {
   /// At most holders_told_max of them, with at most holders_bytes_max of bitmaps: the reply stays within what its readers take.
   wire::PieceHolders holders(const InfoHash& torrent) const;
   std::size_t size() const { return nodes_.size(); }
+  std::size_t plain() const { return plain_.size(); }
   bool empty() const { return nodes_.empty() && plain_.empty(); }
+  std::uint64_t bytes_down() const { return bytes_down_; }  ///< rule 8
+  std::uint64_t bytes_up() const { return bytes_up_; }
 
  private:
   struct Share {  ///< one torrent at one node
@@ -78,8 +86,9 @@ class Nodes {
     std::optional<std::uint64_t> left;
     double rate_down = 0, rate_up = 0;
     std::uint32_t peers = 0;
-    PeerId id;     ///< plain: some clients use another for each torrent
-    Instant seen;  ///< plain: rule 6
+    std::uint64_t bytes_down = 0, bytes_up = 0;  ///< as told last
+    PeerId id;                                   ///< plain: some clients use another for each torrent
+    Instant seen;                                ///< plain: rule 6
   };
   struct Node {
     std::string id, name;
@@ -110,6 +119,7 @@ class Nodes {
   void set_have(Share& share, Held& held, std::optional<Bitfield> have);
   void drop_share(Node& node, std::map<InfoHash, Share>::iterator share);
   void drop(Node& node, bool silent);
+  bool has_room_for_plain(const IpAddress& address) const;
   bool bitmap_fits(std::uint32_t pieces) const { return bitmap_bytes_ + pieces / 8 < bitmap_bytes_max; }
   wire::StatusNode status_of(const Node& node, Instant now) const;
   wire::StatusNodeFile status_of(const InfoHash& torrent, const Share& share) const;
@@ -122,6 +132,8 @@ class Nodes {
   std::map<std::pair<InfoHash, PeerId>, Endpoint> plain_ids_;  ///< of plain_, for rule 1
   std::map<InfoHash, Held> torrents_;
   std::size_t bitmap_bytes_ = 0;
+  std::size_t shares_ = 0;  ///< of all nodes
+  std::uint64_t bytes_down_ = 0, bytes_up_ = 0;
 };
 
 }  // namespace swarm::core

@@ -226,3 +226,93 @@ TEST_CASE("kept swarms are there when empty, and count downloads") {
   CHECK(f.announce(2, at(1)));
   CHECK(f.directory.counts(hash(2)).downloaded == 0);
 }
+
+TEST_CASE("one address cannot fill a torrent: beyond its share it is refused, others are not") {
+  Directory::Limits limits;
+  limits.peers_per_address_max = 50;
+  Fixture f(limits);
+  for (std::uint32_t i = 0; i < 20; ++i) f.announce(1, at(100 + i));
+  const auto evil = *IpAddress::from("66.6.6.6");
+  std::size_t taken = 0;
+  for (std::uint16_t port = 1; port <= 10'000; ++port) taken += f.announce(1, {evil, port}) ? 1 : 0;
+  CHECK(taken == 50);
+  CHECK(f.directory.peers() == 70);
+  for (std::uint16_t port = 1; port <= 50; ++port) CHECK(f.announce(1, {evil, port}, true));  // they may say more
+  CHECK(f.announce(2, {evil, 1}));                                                            // elsewhere it may begin
+  for (std::uint32_t i = 0; i < 1'000; ++i) CHECK(f.announce(1, at(1'000 + i)));
+  f.directory.remove(hash(1), {evil, 7});
+  CHECK(f.announce(1, {evil, 20'000}));
+  CHECK_FALSE(f.announce(1, {evil, 20'001}));
+  // What expires makes room, too.
+  f.now += 240s;
+  for (int i = 0; i < 30; ++i) f.directory.sweep(f.now);
+  CHECK(f.directory.peers() == 0);
+  taken = 0;
+  for (std::uint16_t port = 1; port <= 100; ++port) taken += f.announce(1, {evil, port}) ? 1 : 0;
+  CHECK(taken == 50);
+}
+
+TEST_CASE("over IPv6, one network counts as one address") {
+  Directory::Limits limits;
+  limits.peers_per_address_max = 10;
+  Fixture f(limits);
+  std::size_t taken = 0;
+  for (std::uint32_t i = 0; i < 1'000; ++i) {
+    auto e = *Endpoint::from("[2001:db8:1:2::]:5");
+    store_u32(&e.address.bytes[12], i);
+    taken += f.announce(1, e) ? 1 : 0;
+  }
+  CHECK(taken == 10);
+  CHECK(f.announce(1, *Endpoint::from("[2001:db8:1:3::1]:5")));
+}
+
+TEST_CASE("one address begins so many torrents, and the room comes back with them") {
+  Directory::Limits limits{1'000, 10'000, 256, 100};
+  Fixture f(limits);
+  const Endpoint evil{*IpAddress::from("66.6.6.6"), 1};
+  std::size_t taken = 0;
+  for (std::uint64_t i = 0; i < 10'000; ++i) taken += f.announce(i, evil) ? 1 : 0;
+  CHECK(taken == 100);
+  CHECK(f.announce(5, evil));               // known
+  CHECK(f.announce(5, {evil.address, 2}));  // of a torrent that is known
+  CHECK(f.announce(20'000, at(1)));         // others
+  CHECK(f.announce(20'000, evil));          // at others' torrents
+  for (std::uint64_t i = 0; i < 50; ++i) f.directory.remove(hash(i), evil);
+  taken = 0;
+  for (std::uint64_t i = 0; i < 10'000; ++i) taken += f.announce(30'000 + i, evil) ? 1 : 0;
+  CHECK(taken == 49);  // torrent 5 still has its second peer
+  f.now += 240s;
+  for (int i = 0; i < 30; ++i) f.directory.sweep(f.now);
+  CHECK(f.directory.torrents() == 0);
+  CHECK(f.announce(1, evil));
+}
+
+TEST_CASE("a million random hashes from one address, several ports each, leave an honest swarm whole") {
+  Fixture f;
+  for (std::uint32_t i = 0; i < 100; ++i) f.announce(1, at(i), i % 10 == 0);
+  for (std::uint32_t i = 0; i < 1'000; ++i) f.announce(100 + i, at(i)), f.announce(100 + i, at(i + 1));
+  Random random(9);
+  const auto evil = *IpAddress::from("66.6.6.6");
+  InfoHash noise;
+  for (std::uint32_t i = 0; i < 1'000'000; ++i) {
+    if (i % 3 == 0) random.fill(noise.bytes);
+    f.directory.announce(noise, peer({evil, static_cast<std::uint16_t>(1 + i % 3)}), false, 240s, f.now);
+  }
+  CHECK(f.directory.torrents() <= 1'001 + Directory::Limits().torrents_per_address_max);
+  CHECK(f.directory.counts(hash(1)).seeds == 10);
+  CHECK(f.directory.counts(hash(1)).leechers == 90);
+  for (std::uint32_t i = 0; i < 1'000; ++i) REQUIRE(f.directory.counts(hash(100 + i)).leechers == 2);
+  CHECK(f.announce(99'999'999, at(5'000)));  // newcomers still get in
+}
+
+TEST_CASE("full: swarms that one address made of several ports go before those of two addresses") {
+  Fixture f({500, 100'000});
+  for (std::uint32_t i = 0; i < 100; ++i) f.announce(i, at(i)), f.announce(i, at(i + 1'000));
+  const auto evil = *IpAddress::from("66.6.6.6");
+  for (std::uint64_t i = 0; i < 20'000; ++i) {
+    REQUIRE(f.announce(1'000'000 + i, {evil, 1}));
+    REQUIRE(f.announce(1'000'000 + i, {evil, 2}));
+  }
+  CHECK(f.directory.torrents() == 500);
+  for (std::uint32_t i = 0; i < 100; ++i) REQUIRE(f.directory.counts(hash(i)).leechers == 2);
+}
