@@ -28,6 +28,7 @@
 #include "cli/session.hh"
 #include "cli/spool.hh"
 #include "cli/stdin_reader.hh"
+#include "cli/token.hh"
 #include "cli/torrent_finder.hh"
 #include "disk/safe_path.hh"
 #include "disk/sources.hh"
@@ -43,13 +44,14 @@ constexpr std::size_t catalogue_shown_max = 4'000;  // files that a tracker list
 
 class SeedCommand {
  public:
-  SeedCommand(Session& session, const Environment& environment, std::unique_ptr<Spool> spool)
+  SeedCommand(Session& session, const Environment& environment, std::unique_ptr<Spool> spool, std::string token)
       : session_(session),
         voice_(session.voice()),
         options_(session.options()),
         spool_(std::move(spool)),
         preparer_(session.loop(), session.workers(), spool_ ? std::string() : seed_cache_folder(environment)),
-        news_(session, options_.words.size() > 1) {}
+        news_(session, options_.words.size() > 1),
+        token_(std::move(token)) {}
 
   int run();
 
@@ -93,6 +95,7 @@ class SeedCommand {
   std::unique_ptr<StdinReader> stdin_;
   Preparer preparer_;
   News news_;
+  std::string token_;  ///< for the catalogue; may be empty
   std::vector<FoundTracker> trackers_;
   std::vector<Torrent> torrents_;
   std::size_t at_ = 0;  ///< the PATH that is next
@@ -327,6 +330,7 @@ uv::HttpAsk SeedCommand::put_request(const TrackerAddress& address, const wire::
   ask.request.target =
       fmt::format("/api/v1/files/{}{}", percent_encode(as_bytes(name_of(info))), replace ? "?replace=1" : "");
   ask.request.headers.set("Content-Type", "application/x-bittorrent");
+  if (!token_.empty()) ask.request.headers.set("Authorization", "Bearer " + token_);
   ask.request.body = wire::write_torrent(info);
   return ask;
 }
@@ -508,9 +512,11 @@ int run_seed(const Options& options, const Environment& environment, Voice& voic
   }
   auto loop = uv::Loop::create();
   if (!loop) return voice.error(loop.error()), static_cast<int>(loop.error().exit);
+  auto token = read_token(options);
+  if (!token) return voice.error(token.error()), static_cast<int>(token.error().exit);
   auto session = Session::open(options, voice, **loop);
   if (!session) return voice.error(session.error()), static_cast<int>(session.error().exit);
-  return SeedCommand(**session, environment, std::move(spool)).run();
+  return SeedCommand(**session, environment, std::move(spool), std::move(*token)).run();
 }
 
 }  // namespace swarm::cli

@@ -13,6 +13,7 @@
 #include "cli/places.hh"
 #include "cli/report.hh"
 #include "cli/tables.hh"
+#include "cli/token.hh"
 #include "uv/loop.hh"
 #include "uv/signals.hh"
 #include "uv/timer.hh"
@@ -163,6 +164,8 @@ int run_tracker(const Options& options, const Environment& environment, Voice& v
   const auto stop = [&voice](const Error& e) { return voice.error(e), static_cast<int>(e.exit); };
   auto state = tracker_state_folder(options, environment);
   if (!state) return stop(state.error());
+  auto token = read_token(options);
+  if (!token) return stop(token.error());
   uv::TrackerHostOptions host;
   host.tracker.version = SWARM_VERSION;
   host.tracker.name = options.node_name.empty() ? host_name() : options.node_name;
@@ -171,6 +174,11 @@ int run_tracker(const Options& options, const Environment& environment, Voice& v
   host.tracker.max_torrents = static_cast<std::uint32_t>(options.max_torrents);
   if (options.max_peers) host.tracker.max_peers = static_cast<std::uint32_t>(*options.max_peers);
   host.tracker.catalogued_only = options.catalogued_only;
+  host.tracker.token = std::move(*token);
+  host.tracker.names = {host_name()};
+  host.tracker.dashboard = !options.no_dashboard;
+  host.tracker.metrics = !options.no_metrics;
+  host.udp = !options.no_udp;
   host.listen = options.listen;
   host.interface = options.interface;
   host.state = std::move(*state);

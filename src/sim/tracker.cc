@@ -1,6 +1,7 @@
 #include "sim/tracker.hh"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/check.hh"
@@ -17,7 +18,9 @@ void Tracker::start() {
   core::TrackerOptions options;
   options.version = "0.1.0";
   options.name = "tracker";
-  server_ = std::make_unique<core::TrackerServer>(std::move(options), world_.random().next());
+  std::array<std::uint8_t, 32> secret{};
+  world_.random().fill(secret);
+  server_ = std::make_unique<core::TrackerServer>(std::move(options), secret);
   for (const auto& [name, torrent] : state_) {
     const auto loaded = server_->load(name, torrent);
     SWARM_CHECK(loaded.has_value());  // it was taken before it was kept
@@ -35,10 +38,11 @@ void Tracker::crash() {
 }
 
 wire::HttpResponse Tracker::on_request(const wire::HttpRequest& request, const Endpoint& from) {
-  auto response = server_->on_request(request, from, local_, world_.now());
-  for (auto& save : server_->take_saves()) {
-    if (auto* keep = std::get_if<core::KeepFile>(&save)) state_[keep->name] = std::move(keep->torrent);
-    if (auto* drop = std::get_if<core::DropFile>(&save)) state_.erase(drop->name);
+  auto [response, change, follower] = server_->on_request(request, from, local_, world_.now());
+  if (change) {
+    if (auto* keep = std::get_if<core::KeepFile>(&change->save)) state_[keep->name] = std::move(keep->torrent);
+    if (auto* drop = std::get_if<core::DropFile>(&change->save)) state_.erase(drop->name);
+    server_->on_saved(true);
   }
   server_->take_notices();
   world_.note(Happened::tracker, host_.index, static_cast<std::uint64_t>(response.status), response.body.size());

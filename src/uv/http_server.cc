@@ -15,6 +15,7 @@ namespace swarm::uv {
 namespace {
 
 constexpr std::size_t queued_bytes_max = 256 * 1024;
+constexpr std::size_t stream_queued_bytes_max = 1u << 20;  ///< and the last thing written, of any size
 constexpr Duration discard_within =
     2s;  ///< after an error: how long we take what still comes, so that the reply arrives
 
@@ -50,9 +51,10 @@ wire::HttpResponse response_to(wire::HttpFault fault) {
 //            bytes         whole              send()
 //   open ───────────► open ───────► answering ────────► open, when the connection is kept
 //                      │                └───────────► closing: gone as soon as the reply has left
+//                      │                └─ stream(): streaming, until either side ends it or its reader is too slow
 //                      └─ fault, late: ending: the error leaves, what still comes is discarded; then gone
 struct HttpServer::Parts {
-  enum class State : std::uint8_t { open, answering, closing, ending };
+  enum class State : std::uint8_t { open, answering, closing, ending, streaming };
 
   struct Connection {
     std::unique_ptr<TcpStream> stream;
@@ -60,13 +62,14 @@ struct HttpServer::Parts {
     Endpoint from, local;
     State state = State::open;
     wire::HttpFault fault = wire::HttpFault::none;
-    bool stepping = false;   ///< step() runs for it
-    bool head = false;       ///< the request under way is a HEAD
-    bool keep_alive = true;  ///< the request under way asks for it
-    Instant began{};         ///< when the request that is coming in did
-    std::size_t got = 0;     ///< bytes of it
-    Instant until{};         ///< something must happen before
-    std::size_t queued = 0;  ///< when `until` was set: a reply that has not shrunk since then is stuck
+    bool stepping = false;          ///< step() runs for it
+    bool head = false;              ///< the request under way is a HEAD
+    bool keep_alive = true;         ///< the request under way asks for it
+    Instant began{};                ///< when the request that is coming in did
+    std::size_t got = 0;            ///< bytes of it
+    Instant until{};                ///< something must happen before
+    std::size_t queued = 0;         ///< when `until` was set: a reply that has not shrunk since then is stuck
+    std::function<void()> on_gone;  ///< streaming
   };
   using Id = std::uint64_t;
 
@@ -100,6 +103,9 @@ struct HttpServer::Parts {
   void step(Id id);
   bool answer_waiting(Id id);
   void reply(Id id, wire::HttpResponse response);
+  void begin_stream(Id id, const wire::HttpResponse& head, std::function<void()> on_gone);
+  bool write(Id id, Buffer bytes);
+  void end_stream(Id id);
   void end(Connection& c, const wire::HttpResponse& response);
   void look_at_all();
   void expect_more(Connection& c);
@@ -173,6 +179,7 @@ void HttpServer::Parts::step(Id id) {
   const bool idle = c->state == State::open && c->reader.idle();
   if (c->stream->queued() == 0 && (c->state == State::closing || (stopping && idle))) return drop(id);
   if (c->state == State::ending) return;
+  if (c->state == State::streaming) return expect_more(*c);
   c->stream->read(c->state == State::open && c->stream->queued() <= queued_bytes_max);
   expect_more(*c);
 }
@@ -204,6 +211,36 @@ void HttpServer::Parts::reply(Id id, wire::HttpResponse response) {
   step(id);
 }
 
+void HttpServer::Parts::begin_stream(Id id, const wire::HttpResponse& head, std::function<void()> on_gone) {
+  Connection* c = find(id);
+  if (c == nullptr || c->state != State::answering) return;
+  c->state = State::streaming;
+  c->on_gone = std::move(on_gone);
+  Buffer out;
+  wire::append_endless_http(out, head);
+  c->stream->write(std::move(out));
+  c->stream->read(true);  // what comes is discarded; that the other side left is told in no other way
+  expect_more(*c);
+}
+
+/// Rule 6.
+bool HttpServer::Parts::write(Id id, Buffer bytes) {
+  Connection* c = find(id);
+  if (c == nullptr) return false;
+  const auto queued = c->stream->queued();
+  if (queued != 0 && queued + bytes.size() > stream_queued_bytes_max) return end_stream(id), false;
+  c->stream->write(std::move(bytes));
+  if (queued == 0) expect_more(*c);
+  return true;
+}
+
+void HttpServer::Parts::end_stream(Id id) {
+  Connection* c = find(id);
+  if (c == nullptr) return;
+  c->on_gone = nullptr;
+  drop(id);
+}
+
 /// Closing at once, with bytes unread, would reset the connection and take our reply from the other side.
 void HttpServer::Parts::end(Connection& c, const wire::HttpResponse& response) {
   forget_got(c);
@@ -218,7 +255,7 @@ void HttpServer::Parts::end(Connection& c, const wire::HttpResponse& response) {
 
 void HttpServer::Parts::expect_more(Connection& c) {
   c.queued = c.stream->queued();
-  if (c.state == State::answering) {
+  if (c.state == State::answering || (c.state == State::streaming && c.queued == 0)) {
     c.until = Instant::max();
   } else if (c.queued != 0 || c.reader.idle()) {
     c.until = loop.now() + limits.idle_within;
@@ -250,9 +287,14 @@ void HttpServer::Parts::look_at_all() {
 }
 
 void HttpServer::Parts::drop(Id id) {
-  if (Connection* c = find(id)) forget_got(*c);
+  std::function<void()> on_gone;
+  if (Connection* c = find(id)) {
+    forget_got(*c);
+    on_gone = std::move(c->on_gone);
+  }
   connections.erase(id);
   if (connections.empty()) sweep.stop();
+  if (on_gone) on_gone();
   tell_stopped();
 }
 
@@ -262,7 +304,8 @@ void HttpServer::Parts::stop(std::function<void()> done) {
   listeners.clear();
   std::vector<Id> unneeded;
   for (const auto& [id, c] : connections) {
-    if (c.state != State::answering && c.stream->queued() == 0) unneeded.push_back(id);
+    const bool has_left = c.state != State::answering && c.stream->queued() == 0;
+    if (has_left || c.state == State::streaming) unneeded.push_back(id);
   }
   for (const Id id : unneeded) drop(id);
   tell_stopped();
@@ -303,6 +346,29 @@ HttpReply::~HttpReply() {
 
 void HttpReply::send(wire::HttpResponse response) {
   if (HttpServer* server = std::exchange(server_, nullptr)) server->parts_->reply(connection_, std::move(response));
+}
+
+HttpStream HttpReply::stream(const wire::HttpResponse& head, std::function<void()> on_gone) {
+  HttpServer* server = std::exchange(server_, nullptr);
+  if (server != nullptr) server->parts_->begin_stream(connection_, head, std::move(on_gone));
+  return {server, connection_};
+}
+
+HttpStream::HttpStream(HttpStream&& other) noexcept
+    : server_(std::exchange(other.server_, nullptr)), connection_(other.connection_) {}
+
+HttpStream& HttpStream::operator=(HttpStream&& other) noexcept {
+  std::swap(server_, other.server_);
+  std::swap(connection_, other.connection_);
+  return *this;
+}
+
+HttpStream::~HttpStream() {
+  if (server_ != nullptr) server_->parts_->end_stream(connection_);
+}
+
+bool HttpStream::write(Buffer bytes) {
+  return server_ != nullptr && server_->parts_->write(connection_, std::move(bytes));
 }
 
 }  // namespace swarm::uv

@@ -11,7 +11,9 @@
 // 4. At most connections_max: then the longest idle one makes room, and when none is idle the new one is closed. At
 //    most 256 MiB of unfinished requests in all: then whoever sends more of one is told 503.
 // 5. While a reply is awaited, or more than 256 KiB of replies wait to be taken, the connection is not read.
-// 6. A malformed request gets 400 (431 when its head is too large) and the connection ends.
+// 6. A reply may go on without an end (HttpStream). What its reader sends is discarded; when more than 1 MiB waits for
+//    him and there is more to say, or when nothing of it was taken for 30 s, the connection ends. stop() ends it, too.
+// 7. A malformed request gets 400 (431 when its head is too large) and the connection ends.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +38,22 @@ struct HttpServerLimits {
 
 class HttpServer;
 
+/// A reply that goes on. Dropping it ends the connection. It must not outlive the server.
+class HttpStream {
+ public:
+  HttpStream(HttpStream&& other) noexcept;
+  HttpStream& operator=(HttpStream&& other) noexcept;
+  ~HttpStream();
+  /// False: the connection is gone, be it because of rule 6. Nothing can be written any more; on_gone is not called.
+  bool write(Buffer bytes);
+
+ private:
+  friend class HttpReply;
+  HttpStream(HttpServer* server, std::uint64_t connection) : server_(server), connection_(connection) {}
+  HttpServer* server_;
+  std::uint64_t connection_;
+};
+
 /// The right, and the duty, to answer one request. Dropped unanswered it answers 500. It must not outlive the server;
 /// the connection may be gone, then the answer is, too.
 class HttpReply {
@@ -44,6 +62,9 @@ class HttpReply {
   HttpReply& operator=(HttpReply&& other) noexcept;
   ~HttpReply();
   void send(wire::HttpResponse response);
+  /// Sends the head; the body is what is written. `on_gone` is called once should the connection end by itself, and may
+  /// drop the stream; never from inside stream() or write().
+  HttpStream stream(const wire::HttpResponse& head, std::function<void()> on_gone);
 
  private:
   friend class HttpServer;
@@ -72,6 +93,7 @@ class HttpServer {
 
  private:
   friend class HttpReply;
+  friend class HttpStream;
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

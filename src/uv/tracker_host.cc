@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <deque>
+#include <map>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -15,6 +17,7 @@
 #include "uv/resolver.hh"
 #include "uv/timer.hh"
 #include "uv/tracker_state.hh"
+#include "uv/udp.hh"
 #include "uv/workers.hh"
 
 namespace swarm::uv {
@@ -29,9 +32,16 @@ const std::string& name_of(const core::TrackerSave& save) {
   return std::visit([](const auto& s) -> const std::string& { return s.name; }, save);
 }
 
-std::size_t bytes_of(const core::TrackerSave& save) {
-  const auto* kept = std::get_if<core::KeepFile>(&save);
-  return kept != nullptr ? kept->torrent.size() : 0;
+std::array<std::uint8_t, 32> secret() {
+  std::array<std::uint8_t, 32> bytes{};
+  random_bytes(bytes);
+  return bytes;
+}
+
+/// Of this process; 0 where the system does not tell.
+std::uint64_t resident_bytes() {
+  std::size_t resident = 0;
+  return uv_resident_set_memory(&resident) == 0 ? resident : 0;
 }
 
 wire::HttpResponse api_error(int status, const Error& error) {
@@ -67,12 +77,31 @@ Result<Listen> parse_listen(const std::string& text) {
 }  // namespace
 
 struct TrackerHost::Parts {
-  /// A request whose reply waits until its changes are durable.
+  /// A request that changes the catalogue and waits for those before it.
   struct Waiting {
-    std::vector<core::TrackerSave> saves;
+    wire::HttpRequest request;
+    Endpoint from, local;
+    HttpReply reply;
+  };
+  /// A change under way on a worker.
+  struct Change {
+    core::TrackerChange change;
     wire::HttpResponse response;
-    std::optional<HttpReply> reply;  ///< none for what is tried again
-    std::size_t bytes = 0;
+    HttpReply reply;
+  };
+  struct Changed {
+    Change change;
+    Result<void> saved, undone;
+  };
+
+  struct Udp {
+    Endpoint at;
+    UdpSocket socket;
+
+    explicit Udp(Parts& parts)
+        : socket(parts.loop, [this, &parts](ByteView bytes, const Endpoint& from, const IpAddress& to) {
+            parts.on_datagram(socket, bytes, from, {to, at.port});
+          }) {}
   };
 
   Loop& loop;
@@ -81,9 +110,11 @@ struct TrackerHost::Parts {
   std::vector<Error> left_out;
   std::function<void(const core::TrackerNotice&)> on_notice;
   HttpServer http;
+  std::vector<std::unique_ptr<Udp>> sockets;
+  std::map<core::FollowerId, HttpStream> followers;  ///< the server bounds them
   std::deque<Waiting> waiting;  ///< waiting_bytes in all, at most waiting_bytes_max and one request more
   std::size_t waiting_bytes = 0;
-  std::vector<core::TrackerSave> failed;  ///< to be tried again; at most one a name
+  std::vector<core::TrackerSave> to_undo;  ///< to be tried again; at most one a name
   bool writing = false;
   std::function<void()> on_stopped;
   std::optional<Instant> wake;
@@ -93,7 +124,7 @@ struct TrackerHost::Parts {
   Parts(Loop& l, TrackerHostOptions o)
       : loop(l),
         options(std::move(o)),
-        server(options.tracker, random_u64()),
+        server(options.tracker, secret()),
         http(
             l,
             [this](wire::HttpRequest& request, const Endpoint& from, const Endpoint& local, HttpReply reply) {
@@ -107,11 +138,15 @@ struct TrackerHost::Parts {
 
   Result<void> load();
   Result<Endpoint> endpoint(const Listen& listen);
+  Result<Endpoint> listen_at(const Endpoint& at);
   void on_request(wire::HttpRequest& request, const Endpoint& from, const Endpoint& local, HttpReply reply);
+  void answer(const wire::HttpRequest& request, const Endpoint& from, const Endpoint& local, HttpReply reply);
+  void on_datagram(UdpSocket& socket, ByteView bytes, const Endpoint& from, const Endpoint& local);
   void on_time();
   void after_input();
-  void write_next();
-  void on_written(Waiting done, std::vector<Result<void>> results);
+  void tell_followers();
+  void change_next();
+  void on_changed(Changed done);
   void try_again();
   void tell_stopped();
 };
@@ -142,67 +177,109 @@ Result<Endpoint> TrackerHost::Parts::endpoint(const Listen& listen) {
   return fail(Exit::not_found, "no_such_host", fmt::format("--listen: cannot find host {}", printable(listen.host)));
 }
 
+/// Rule 4.
+Result<Endpoint> TrackerHost::Parts::listen_at(const Endpoint& at) {
+  if (!options.udp) return http.listen(at);
+  for (int attempts_left = at.port == 0 ? 20 : 1;; --attempts_left) {
+    auto udp = std::make_unique<Udp>(*this);
+    const auto bound = udp->socket.bind(at);
+    if (!bound) return bound;
+    udp->at = *bound;
+    auto listening = http.listen({at.address, bound->port});
+    if (!listening && listening.error().code == "port_in_use" && attempts_left > 1) continue;
+    if (listening) sockets.push_back(std::move(udp));
+    return listening;
+  }
+}
+
 void TrackerHost::Parts::on_request(wire::HttpRequest& request, const Endpoint& from, const Endpoint& local,
                                     HttpReply reply) {
-  if (waiting_bytes > waiting_bytes_max && changes_catalogue(request)) {
+  if (!changes_catalogue(request)) return answer(request, from, local, std::move(reply));
+  if (waiting_bytes > waiting_bytes_max) {
     return reply.send(api_error(503, {Exit::other, "busy", "too many changes at once", "try again in a moment"}));
   }
-  auto response = server.on_request(request, from, local, loop.now());
-  auto saves = server.take_saves();
-  after_input();
-  if (saves.empty() || options.state.empty()) return reply.send(std::move(response));
-  std::size_t bytes = 0;
-  for (const auto& save : saves) bytes += bytes_of(save);
-  waiting_bytes += bytes;
-  waiting.push_back({std::move(saves), std::move(response), std::move(reply), bytes});
-  write_next();
+  waiting_bytes += request.body.size();
+  waiting.push_back({std::move(request), from, local, std::move(reply)});
+  change_next();
 }
 
-void TrackerHost::Parts::write_next() {
-  if (writing || waiting.empty()) return;
-  writing = true;
-  auto next = std::move(waiting.front());
-  waiting.pop_front();
-  workers.run(
-      [next = std::move(next), folder = options.state]() mutable {
-        std::vector<Result<void>> results;
-        for (const auto& save : next.saves) results.push_back(apply_save(folder, save));
-        return std::pair(std::move(next), std::move(results));
-      },
-      [this](std::pair<Waiting, std::vector<Result<void>>> done) {
-        on_written(std::move(done.first), std::move(done.second));
-      });
-}
-
-void TrackerHost::Parts::on_written(Waiting done, std::vector<Result<void>> results) {
-  writing = false;
-  waiting_bytes -= done.bytes;
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    const auto& name = name_of(done.saves[i]);
-    std::erase_if(failed, [&](const core::TrackerSave& save) { return name_of(save) == name; });
-    if (results[i]) continue;
-    const Error& error = results[i].error();
-    done.response = api_error(error.code == "disk_full" ? 507 : 500, error);
-    failed.push_back(std::move(done.saves[i]));
+/// Of a request that may be answered at once, or whose change is the next one.
+void TrackerHost::Parts::answer(const wire::HttpRequest& request, const Endpoint& from, const Endpoint& local,
+                                HttpReply reply) {
+  if (request.path() == "/metrics") server.on_process({resident_bytes(), http.connections()});
+  auto r = server.on_request(request, from, local, loop.now());
+  if (r.follower) {
+    const auto id = *r.follower;
+    followers.insert_or_assign(id, reply.stream(r.response, [this, id] {
+      followers.erase(id);
+      server.on_follower_gone(id);
+    }));
+  } else if (!r.change) {
+    reply.send(std::move(r.response));
+  } else if (options.state.empty()) {
+    server.on_saved(true);
+    reply.send(std::move(r.response));
+  } else {
+    writing = true;
+    workers.run(
+        [change = Change{std::move(*r.change), std::move(r.response), std::move(reply)},
+         folder = options.state]() mutable {
+          auto saved = apply_save(folder, change.change.save);
+          auto undone = saved ? Result<void>() : apply_save(folder, change.change.undo);
+          return Changed{std::move(change), std::move(saved), std::move(undone)};
+        },
+        [this](Changed done) { on_changed(std::move(done)); });
   }
-  if (!failed.empty() && !again_timer.running()) again_timer.start(options.again_after);
-  if (done.reply) done.reply->send(std::move(done.response));
-  write_next();
+  after_input();
 }
 
+void TrackerHost::Parts::on_datagram(UdpSocket& socket, ByteView bytes, const Endpoint& from, const Endpoint& local) {
+  const auto answer = server.on_datagram(bytes, from, local, loop.now());
+  if (answer) socket.send(from, *answer, local.address);
+  after_input();
+}
+
+void TrackerHost::Parts::change_next() {
+  while (!writing && !waiting.empty()) {
+    auto next = std::move(waiting.front());
+    waiting.pop_front();
+    waiting_bytes -= next.request.body.size();
+    answer(next.request, next.from, next.local, std::move(next.reply));
+  }
+}
+
+void TrackerHost::Parts::on_changed(Changed done) {
+  writing = false;
+  server.on_saved(done.saved.has_value());
+  auto& [change, response, reply] = done.change;
+  const auto& name = name_of(change.save);
+  std::erase_if(to_undo, [&](const core::TrackerSave& save) { return name_of(save) == name; });
+  if (!done.saved) {
+    const Error& error = done.saved.error();
+    response = api_error(error.code == "disk_full" ? 507 : 500, error);
+    if (!done.undone) to_undo.push_back(std::move(change.undo));
+  }
+  if (!to_undo.empty() && !again_timer.running()) again_timer.start(options.again_after);
+  reply.send(std::move(response));
+  after_input();
+  change_next();
+}
+
+/// Between changes only, so that none of them is set back.
 void TrackerHost::Parts::try_again() {
-  Waiting again{std::exchange(failed, {}), {}, std::nullopt, 0};
-  // What waits is newer; a name that it changes must not be set back.
-  std::erase_if(again.saves, [this](const core::TrackerSave& old) {
-    return std::any_of(waiting.begin(), waiting.end(), [&](const Waiting& w) {
-      return std::any_of(w.saves.begin(), w.saves.end(),
-                         [&](const auto& save) { return name_of(save) == name_of(old); });
-    });
-  });
-  for (const auto& save : again.saves) again.bytes += bytes_of(save);
-  waiting_bytes += again.bytes;
-  if (!again.saves.empty()) waiting.push_front(std::move(again));
-  write_next();
+  if (writing) return again_timer.start(options.again_after);
+  writing = true;
+  workers.run(
+      [saves = std::exchange(to_undo, {}), folder = options.state]() mutable {
+        std::erase_if(saves, [&](const core::TrackerSave& save) { return apply_save(folder, save).has_value(); });
+        return std::move(saves);
+      },
+      [this](std::vector<core::TrackerSave> left) {
+        writing = false;
+        to_undo = std::move(left);
+        if (!to_undo.empty()) again_timer.start(options.again_after);
+        change_next();
+      });
 }
 
 void TrackerHost::Parts::on_time() {
@@ -215,10 +292,20 @@ void TrackerHost::Parts::after_input() {
   for (const auto& notice : server.take_notices()) {
     if (on_notice) on_notice(notice);
   }
+  tell_followers();
   const auto next = server.next_wake();
   if (next == wake) return;
   wake = next;
   next ? wake_timer.start(*next - loop.now()) : wake_timer.stop();
+}
+
+void TrackerHost::Parts::tell_followers() {
+  for (auto& [id, bytes] : server.take_events()) {
+    const auto found = followers.find(id);
+    if (found == followers.end() || found->second.write(std::move(bytes))) continue;
+    followers.erase(found);
+    server.on_follower_gone(id);
+  }
 }
 
 void TrackerHost::Parts::tell_stopped() {
@@ -243,7 +330,7 @@ Result<std::vector<Endpoint>> TrackerHost::start() {
     if (!listen) return tl::unexpected(listen.error());
     const auto at = p.endpoint(*listen);
     if (!at) return tl::unexpected(at.error());
-    auto bound = p.http.listen(*at);
+    auto bound = p.listen_at(*at);
     if (!bound) {
       if (bound.error().code == "port_in_use") bound.error().hint = fmt::format("Use --listen :{}", at->port + 1);
       return tl::unexpected(std::move(bound.error()));
@@ -265,6 +352,7 @@ void TrackerHost::stop(std::function<void()> done) {
   Parts& p = *parts_;
   p.on_stopped = std::move(done);
   p.stop_timer.start(stop_within);
+  p.sockets.clear();
   p.http.stop([&p] { p.tell_stopped(); });
 }
 

@@ -1,13 +1,16 @@
 // TrackerHost: core::TrackerServer on real sockets, with its catalogue in a state folder.
 //
 // Rules
-// 1. What a request changes in the catalogue is durable before its reply is sent: temporary name, fsync, rename, fsync
-//    of the folder.
-// 2. Changes are written one after the other, in the order of the requests; at most 64 MiB of them wait, then 503.
-//    One that cannot be written is told (507 or 500) and tried again every 10 s, until a later change of the same name
-//    takes its place: what the catalogue shows and what a restart shows become the same as soon as the disk allows.
+// 1. What a request changes in the catalogue is durable before its reply is sent, and before anybody sees it: temporary
+//    name, fsync, rename, fsync of the folder.
+// 2. Changes are made one after the other, in the order of the requests; at most 64 MiB of them wait, then 503. One that
+//    cannot be written is told (507 or 500), and the catalogue stays as it was. Should a part of it have come about (a
+//    rename whose sync failed), the folder is set back; what cannot be set back is tried again every 10 s, until a
+//    later change of the same name is durable: what the catalogue shows is what a restart shows.
 // 3. A file of the state folder that is no torrent does not keep the tracker from starting: it is told and left where
 //    it is.
+// 4. UDP has the port number of TCP, for each address that is listened at. Where the system chooses the number, one is
+//    taken that both have free.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +33,8 @@ struct TrackerHostOptions {
   std::string interface;            ///< when `listen` names no host
   std::string state;                ///< folder, made when missing (mode 0700); empty: nothing is kept
   HttpServerLimits limits;
-  Duration again_after = 10s;  ///< what could not be written is tried again
+  Duration again_after = 10s;  ///< what could not be set back is tried again
+  bool udp = true;             ///< BEP 15 beside HTTP
 };
 
 class TrackerHost {

@@ -125,6 +125,8 @@ struct PieceHolders {
   std::uint32_t pieces = 0;
   std::vector<PieceHolder> holders;
   std::uint64_t left_out = 0;  ///< holders beyond what fits into a reply
+};
+
 /// What happened, in the words of the tracker's log. Only what an event has is written.
 struct StatusNotice {
   std::string event;  ///< "joined", "left", "shares", "gets", "completed", "piece", "file_added" or "file_removed"

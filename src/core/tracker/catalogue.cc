@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/text.hh"
@@ -16,7 +17,7 @@ bool Catalogue::is_name(std::string_view name) {
                               [](char c) { return c == '/' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-Result<Catalogue::Put> Catalogue::put(const std::string& name, ByteView torrent, bool replace) {
+Result<Catalogue::Change> Catalogue::plan(const std::string& name, ByteView torrent, bool replace) const {
   if (!is_name(name)) {
     return fail(Exit::usage, "bad_name", fmt::format("'{}' cannot be a name", printable(name.substr(0, 255))),
                 "use up to 255 bytes of UTF-8 without '/' and control characters");
@@ -31,18 +32,31 @@ Result<Catalogue::Put> Catalogue::put(const std::string& name, ByteView torrent,
     return fail(Exit::refused, "exists", fmt::format("'{}' is shared already, with other content", printable(name)),
                 "share it under another --name, or take the name over with --replace");
   }
-  if (taken && std::ranges::equal(old->second.torrent, torrent)) return Put::unchanged;
+  if (taken && std::ranges::equal(old->second.torrent, torrent)) return Change{name, old->second, Put::unchanged};
   const auto freed = taken ? old->second.torrent.size() : 0;
   if ((!taken && files_.size() >= files_max) || bytes_ - freed + torrent.size() > bytes_max) {
     return fail(Exit::other, "full", "the catalogue is full", "remove names that are no longer needed");
   }
 
-  remove(name);
-  files_.emplace(name, File{to_buffer(torrent), metainfo->info_hash, metainfo->bytes_total, metainfo->piece_count(),
-                            metainfo->piece_bytes});
-  names_.emplace(metainfo->info_hash, name);
-  bytes_ += torrent.size();
-  return taken ? Put::replaced : Put::added;
+  return Change{name,
+                File{to_buffer(torrent), metainfo->info_hash, metainfo->bytes_total, metainfo->piece_count(),
+                     metainfo->piece_bytes},
+                taken ? Put::replaced : Put::added};
+}
+
+void Catalogue::commit(Change change) {
+  remove(change.name);
+  names_.emplace(change.file.info_hash, change.name);
+  bytes_ += change.file.torrent.size();
+  files_.emplace(std::move(change.name), std::move(change.file));
+}
+
+Result<Catalogue::Put> Catalogue::put(const std::string& name, ByteView torrent, bool replace) {
+  auto change = plan(name, torrent, replace);
+  if (!change) return tl::unexpected(std::move(change.error()));
+  const auto what = change->what;
+  if (what != Put::unchanged) commit(std::move(*change));
+  return what;
 }
 
 bool Catalogue::remove(const std::string& name) {

@@ -37,14 +37,23 @@ class Catalogue {
 
   static bool is_name(std::string_view name);  ///< rule 1
 
+  /// What a put would do: nothing has changed until it is passed to commit(), ahead of any other change.
+  struct Change {
+    std::string name;
+    File file;
+    Put what = Put::added;
+  };
   /// Errors: "bad_name", "not_a_torrent", "exists" (rule 2), "full" (rule 3).
-  Result<Put> put(const std::string& name, ByteView torrent, bool replace);
+  Result<Change> plan(const std::string& name, ByteView torrent, bool replace) const;
+  void commit(Change change);
+  Result<Put> put(const std::string& name, ByteView torrent, bool replace);  ///< both
   bool remove(const std::string& name);
   const File* find(const std::string& name) const;
   /// The first of the names of this torrent, or nullptr.
   const std::string* name_of(const InfoHash& torrent) const;
   std::optional<std::string> nearest_to(const std::string& name) const;
   const std::map<std::string, File>& files() const { return files_; }
+  std::size_t bytes() const { return bytes_; }  ///< of all .torrent files
 
  private:
   std::map<std::string, File> files_;

@@ -6,22 +6,25 @@
 #include <utility>
 
 #include "base/random.hh"
+#include "base/sha256.hh"
 #include "base/text.hh"
+#include "core/dashboard_page.hh"
+#include "core/tracker/announces.hh"
 #include "core/tracker/catalogue.hh"
 #include "core/tracker/directory.hh"
+#include "core/tracker/events.hh"
+#include "core/tracker/gate.hh"
 #include "core/tracker/nodes.hh"
 #include "core/tracker/notices.hh"
+#include "core/tracker/udp_server.hh"
 #include "wire/announce.hh"
 #include "wire/metainfo.hh"
 
 namespace swarm::core {
 namespace {
 
-constexpr std::size_t peers_default = 50, peers_max = 200;  ///< a reply
-constexpr std::size_t scrape_max = 74;                      ///< hashes, as many as fit a UDP scrape (BEP 15)
-constexpr std::size_t view_nodes_max = 4'000;               ///< so that the status stays within what its readers take
+constexpr std::size_t view_nodes_max = 4'000;  ///< so that the status stays within what its readers take
 constexpr std::size_t view_files_max = 4'000;
-constexpr std::size_t saves_max = 10'000;
 constexpr Duration heartbeat_lifetime = 45s;
 constexpr Duration tick = 1s;
 
@@ -77,16 +80,36 @@ bool asks_to_replace(std::string_view query) {
                              [](auto part) { return part == "replace=1" || part == "replace=true"; });
 }
 
-/// Whoever comes from this machine: by loopback, or by the address that it also came to.
-bool is_here(const Endpoint& from, const Endpoint& local) {
-  return from.address.is_loopback() || from.address == local.address;
+/// What a program takes that says what it takes; curl and the like say that they take anything, and get the text.
+bool is_browser(const wire::HttpRequest& request) {
+  const auto accepts = request.headers.find("accept");
+  return accepts && accepts->find("text/html") != accepts->npos;
+}
+
+std::string host_of(const std::string& url) {
+  const auto parsed = wire::parse_url(url);
+  return parsed ? parsed->host : std::string();
+}
+
+std::uint64_t seed_of(const std::array<std::uint8_t, 32>& secret, std::size_t at) { return load_u64(&secret[at]); }
+
+/// A key of its own for each use: what one of them gives away tells nothing of another.
+UdpServer::Key key_for(const std::array<std::uint8_t, 32>& secret, std::string_view use) {
+  auto text = to_buffer(use);
+  append(text, secret);
+  return sha256(text).bytes;
 }
 
 }  // namespace
 
 struct TrackerServer::Parts {
-  Parts(TrackerOptions o, std::uint64_t random_seed)
-      : options(std::move(o)), random(random_seed), directory({options.max_torrents, options.max_peers}, random) {
+  Parts(TrackerOptions o, const std::array<std::uint8_t, 32>& secret)
+      : options(std::move(o)),
+        random(seed_of(secret, 0)),
+        directory({options.max_torrents, options.max_peers, 256, std::max(1'000u, options.max_torrents / 4)}, random),
+        gate(options.token, own_names()),
+        udp(key_for(secret, "udp connection ids"), announces),
+        events(to_hex(ByteView(key_for(secret, "events")).first(4))) {
     while (options.url.ends_with('/')) options.url.pop_back();
   }
 
@@ -96,49 +119,60 @@ struct TrackerServer::Parts {
   Catalogue catalogue;
   Notices notices;
   Nodes nodes{[this](const InfoHash& torrent) { return facts(torrent); }, notices};
-  std::vector<TrackerSave> saves;
+  Announces announces{{options.interval_s, options.catalogued_only}, catalogue, directory, nodes};
+  Gate gate;
+  UdpServer udp;
+  Events events;
+  Metrics counted;
   std::optional<Instant> next_tick;
 
+  /// A change that waits for on_saved(). The file of a removed name is empty.
+  struct Pending {
+    Catalogue::Change change;
+    bool removes = false;
+  };
+  std::optional<Pending> pending;
+
   /// One request, with what it comes with.
-  struct Call {
+  struct Call : Caller {
     const wire::HttpRequest& request;
-    Endpoint from, local;
-    Instant now;
     std::string url;  ///< base of links that the asker can follow
-    bool here = false;
+
+    Call(const wire::HttpRequest& r, const Endpoint& f, const Endpoint& l, Instant n, std::string u)
+        : Caller(f, l, n), request(r), url(std::move(u)) {}
   };
 
+  TrackerReply answer(const Call& call);
   wire::HttpResponse route(const Call& call);
   wire::HttpResponse announce(const Call& call);
   wire::HttpResponse scrape(const Call& call);
   wire::HttpResponse beat(const Call& call);
-  wire::HttpResponse file(const Call& call, const std::string& name);
   wire::HttpResponse get_file(const Call& call, const std::string& name);
-  wire::HttpResponse put_file(const Call& call, const std::string& name);
-  wire::HttpResponse delete_file(const std::string& name);
+  TrackerReply put_file(const Call& call, const std::string& name);
+  TrackerReply delete_file(const std::string& name);
   wire::HttpResponse pieces(const std::string& name);
   wire::HttpResponse not_found(const std::string& name);
   wire::HttpResponse welcome(const Call& call);
+  wire::HttpResponse dashboard();
+  wire::HttpResponse metrics();
+  TrackerReply follow(const Call& call);
+  void commit(Pending done);
+  void look(Instant now);
 
   std::string base_url(const wire::HttpRequest& request, const Endpoint& local) const;
-  wire::Hello hello(const std::string& url) const { return {options.version, options.name, url, false}; }
+  std::vector<std::string> own_names() const;
+  wire::Hello hello(const std::string& url) const { return {options.version, options.name, url, gate.has_token()}; }
   Nodes::Facts facts(const InfoHash& torrent) const;
-  bool serves(const InfoHash& torrent) const {
-    return !options.catalogued_only || catalogue.name_of(torrent) != nullptr;
-  }
-  std::vector<wire::AnnouncedPeer> peers_for(const Call& call, const InfoHash& torrent, const Directory::Asker& asker,
-                                             std::size_t want);
-  Endpoint reach(const Call& call, const Directory::Peer& peer) const;
   wire::BeatReplyTorrent beat_torrent(const Call& call, const wire::Beat& beat, const wire::BeatTorrent& t);
-  wire::StatusFile status_file(const std::string& name, const Catalogue::File& file, const std::string& url) const;
+  wire::StatusFile status_file(const std::string& name, const Catalogue::File& file) const;
   wire::StatusFile status_file(const InfoHash& torrent) const;
   std::vector<wire::StatusFile> catalogued(const std::string& url) const;
   wire::Status status(const std::string& url, Instant now) const;
   Duration beat_interval() const;
 };
 
-TrackerServer::TrackerServer(TrackerOptions options, std::uint64_t random_seed)
-    : parts_(std::make_unique<Parts>(std::move(options), random_seed)) {}
+TrackerServer::TrackerServer(TrackerOptions options, const std::array<std::uint8_t, 32>& secret)
+    : parts_(std::make_unique<Parts>(std::move(options), secret)) {}
 
 TrackerServer::~TrackerServer() = default;
 
@@ -149,36 +183,81 @@ Result<void> TrackerServer::load(const std::string& name, ByteView torrent) {
   return {};
 }
 
-wire::HttpResponse TrackerServer::on_request(const wire::HttpRequest& request, const Endpoint& from,
-                                             const Endpoint& local, Instant now) {
-  if (!parts_->next_tick) parts_->next_tick = now + tick;
-  auto response = parts_->route({request, from, local, now, parts_->base_url(request, local), is_here(from, local)});
-  response.headers.set("Server", "swarm/" + parts_->options.version);
-  response.keep_alive = request.keep_alive;
-  return response;
+TrackerReply TrackerServer::on_request(const wire::HttpRequest& request, const Endpoint& from, const Endpoint& local,
+                                       Instant now) {
+  auto& p = *parts_;
+  if (!p.next_tick) p.next_tick = now + tick;
+  auto r = p.answer({request, from, local, now, p.base_url(request, local)});
+  ++p.counted.requests_total[r.response.status];
+  r.response.headers.set("Server", "swarm/" + p.options.version);
+  r.response.keep_alive = request.keep_alive;
+  return r;
 }
 
+void TrackerServer::on_saved(bool durable) {
+  auto done = std::exchange(parts_->pending, std::nullopt);
+  if (durable && done) parts_->commit(std::move(*done));
+}
+
+std::optional<Buffer> TrackerServer::on_datagram(ByteView datagram, const Endpoint& from, const Endpoint& local,
+                                                 Instant now) {
+  if (!parts_->next_tick) parts_->next_tick = now + tick;
+  return parts_->udp.on_datagram(datagram, from, local, now);
+}
+
+void TrackerServer::on_follower_gone(FollowerId follower) { parts_->events.leave(follower); }
+
+void TrackerServer::on_process(const ProcessFacts& facts) { parts_->counted.process = facts; }
+
 void TrackerServer::on_time(Instant now) {
-  if (!parts_->next_tick || now < *parts_->next_tick) return;
-  parts_->directory.sweep(now);
-  parts_->nodes.sweep(now);
-  parts_->next_tick.reset();
-  if (parts_->directory.peers() != 0 || !parts_->nodes.empty()) parts_->next_tick = now + tick;
+  auto& p = *parts_;
+  if (!p.next_tick || now < *p.next_tick) return;
+  p.directory.sweep(now);
+  p.nodes.sweep(now);
+  if (!p.events.empty()) p.look(now);
+  p.events.on_time(now);
+  p.next_tick.reset();
+  if (p.directory.peers() != 0 || !p.nodes.empty() || !p.events.empty()) p.next_tick = now + tick;
 }
 
 std::optional<Instant> TrackerServer::next_wake() const { return parts_->next_tick; }
 
-std::vector<TrackerSave> TrackerServer::take_saves() { return std::exchange(parts_->saves, {}); }
+std::vector<ToFollower> TrackerServer::take_events() { return parts_->events.take(); }
 
-std::vector<TrackerNotice> TrackerServer::take_notices() { return parts_->notices.take(); }
+std::vector<TrackerNotice> TrackerServer::take_notices() {
+  auto taken = parts_->notices.take();
+  for (const auto& notice : taken) parts_->events.on_notice(notice);
+  return taken;
+}
 
 wire::Status TrackerServer::status(Instant now) const { return parts_->status(parts_->options.url, now); }
+
+/// What is more than a response, then the rest.
+TrackerReply TrackerServer::Parts::answer(const Call& call) {
+  const auto& request = call.request;
+  const auto path = request.path();
+  const auto name = name_in(path, "/api/v1/files/");
+  const bool changes = name && (request.method == "PUT" || request.method == "DELETE");
+  if (!is_read(request)) {
+    if (const auto refusal = gate.judge(request, changes)) {
+      TrackerReply r{json(refusal->status, to_json(refusal->error)), std::nullopt, std::nullopt};
+      if (refusal->status == 401) r.response.headers.set("WWW-Authenticate", "Bearer");
+      return r;
+    }
+  }
+  if (changes && pending) return {api_error(503, "busy", "another change is being saved", "try again"), {}, {}};
+  if (changes) return request.method == "PUT" ? put_file(call, *name) : delete_file(*name);
+  if (path == "/api/v1/events" && request.method == "GET") return follow(call);
+  return {route(call), std::nullopt, std::nullopt};
+}
 
 wire::HttpResponse TrackerServer::Parts::route(const Call& call) {
   const auto& request = call.request;
   const auto path = request.path();
   if (const auto name = name_in(path, "/api/v1/files/", "/pieces"); name && is_read(request)) return pieces(*name);
-  if (const auto name = name_in(path, "/api/v1/files/")) return file(call, *name);
+  if (const auto name = name_in(path, "/api/v1/files/")) {
+    return is_read(request) ? get_file(call, *name) : not_allowed("GET, HEAD, PUT, DELETE");
+  }
   if (path == "/api/v1/announce") return request.method == "POST" ? beat(call) : not_allowed("POST");
   if (!is_read(request)) return not_allowed("GET, HEAD");
   if (path == "/announce") return announce(call);
@@ -188,86 +267,42 @@ wire::HttpResponse TrackerServer::Parts::route(const Call& call) {
   if (path == "/api/v1/status") return json(200, to_json(status(call.url, call.now)));
   if (path == "/api/v1/nodes")
     return json(200, to_json(wire::Status{hello(call.url), nodes.view(view_nodes_max, call.now), {}}));
+  if (path == "/api/v1/events") return not_allowed("GET");
   if (const auto name = name_in(path, "/t/", ".torrent")) return get_file(call, *name);
   if (path == "/healthz" || path == "/readyz") return text(200, "ok\n");
-  if (path == "/") return welcome(call);
+  if (path == "/metrics" && options.metrics) return metrics();
+  if (path == "/") return options.dashboard && is_browser(request) ? dashboard() : welcome(call);
   return api_error(404, "not_found", fmt::format("there is nothing at {}", printable(path.substr(0, 255))),
-                   "the API is at /api/v1/hello, /files, /nodes and /status");
+                   "the API is at /api/v1/hello, /files, /nodes, /status and /events");
 }
 
 // ---- Announces of any client ---------------------------------------------------------------------------------------
 
 wire::HttpResponse TrackerServer::Parts::announce(const Call& call) {
-  const auto decoded = wire::decode_announce_query(call.request.query());
-  if (!decoded) return bencoded(wire::encode_failure(decoded.error()));
-  const auto& a = *decoded;
-  if (!serves(a.info_hash))
-    return bencoded(wire::encode_failure("this tracker serves only the torrents of its catalogue"));
-
-  const Endpoint peer{call.from.address, a.port};
-  const bool seed = a.left == 0u;
-  const bool stopped = a.event == wire::AnnounceEvent::stopped;
-  const auto interval = std::chrono::seconds(options.interval_s);
-  if (stopped) {
-    directory.remove(a.info_hash, peer);
-  } else if (!directory.announce(a.info_hash, {peer, a.peer_id, seed, call.here},
-                                 a.event == wire::AnnounceEvent::completed, 2 * interval, call.now)) {
-    return bencoded(wire::encode_failure("this tracker is full, try again later"));
-  }
-  nodes.on_announce(a, peer, interval, call.now);
-
-  wire::AnnounceReply r;
-  r.interval_s = options.interval_s;
-  r.min_interval_s = options.interval_s / 2;
-  const auto counts = directory.counts(a.info_hash);
-  r.complete = counts.seeds;
-  r.incomplete = counts.leechers;
-  r.downloaded = counts.downloaded;
-  r.external_ip = call.from.address;
-  r.swarm_tracker = true;
-  const auto want = std::min<std::size_t>(a.num_want.value_or(peers_default), peers_max);
-  if (!stopped) r.peers = peers_for(call, a.info_hash, {peer, a.peer_id, seed, call.here}, want);
-  return bencoded(wire::encode_reply(r, a.compact, a.no_peer_id));
+  ++counted.http_announces_total;
+  const auto request = wire::decode_announce_query(call.request.query());
+  if (!request) return bencoded(wire::encode_failure(request.error()));
+  const auto answered = announces.on_announce(*request, call);
+  if (!answered) return bencoded(wire::encode_failure(answered.error()));
+  return bencoded(wire::encode_reply(*answered, request->compact, request->no_peer_id));
 }
 
 wire::HttpResponse TrackerServer::Parts::scrape(const Call& call) {
-  const auto hashes = wire::decode_scrape_query(call.request.query(), scrape_max);
+  const auto hashes = wire::decode_scrape_query(call.request.query(), Announces::scrape_max);
   if (hashes.empty()) return bencoded(wire::encode_failure("info_hash is missing"));
   std::vector<wire::ScrapeEntry> entries;
-  for (const auto& hash : hashes) {
-    const auto counts = directory.counts(hash);
-    entries.push_back({hash, counts.seeds, counts.leechers, counts.downloaded});
-  }
+  for (const auto& hash : hashes) entries.push_back(announces.scrape(hash));
   return bencoded(wire::encode_scrape(entries));
-}
-
-std::vector<wire::AnnouncedPeer> TrackerServer::Parts::peers_for(const Call& call, const InfoHash& torrent,
-                                                                 const Directory::Asker& asker, std::size_t want) {
-  return directory.peers_for(
-      torrent, asker, want, [&](const Directory::Peer& peer) { return reach(call, peer); }, call.now);
-}
-
-/// Where an asker elsewhere finds a peer of this machine: at the address by which it found the tracker, unless the peer says
-/// that it listens at others only.
-Endpoint TrackerServer::Parts::reach(const Call& call, const Directory::Peer& peer) const {
-  const auto port = peer.endpoint.port;
-  const auto* declared = nodes.addresses(peer.id);
-  const bool v4 = call.from.address.is_v4();
-  const auto fits = [v4](const IpAddress& a) { return a.is_v4() == v4 && !a.is_loopback() && !a.is_unspecified(); };
-  if (declared != nullptr && std::ranges::find(*declared, call.local.address) == declared->end()) {
-    const auto found = std::ranges::find_if(*declared, fits);
-    if (found != declared->end()) return {*found, port};
-  }
-  return fits(call.local.address) ? Endpoint{call.local.address, port} : peer.endpoint;
 }
 
 // ---- Heartbeats ----------------------------------------------------------------------------------------------------
 
 wire::HttpResponse TrackerServer::Parts::beat(const Call& call) {
+  ++counted.beats_total;
   auto decoded = wire::beat_from_json(as_text(call.request.body));
   if (!decoded) return api_error(decoded.error());
   auto& b = *decoded;
-  std::erase_if(b.torrents, [this](const wire::BeatTorrent& t) { return !serves(t.info_hash); });
+  std::erase_if(b.torrents, [this](const wire::BeatTorrent& t) { return !announces.serves(t.info_hash); });
 
   const Endpoint peer{call.from.address, b.port};
   const auto before = nodes.endpoint(b.node);
@@ -296,7 +331,8 @@ wire::BeatReplyTorrent TrackerServer::Parts::beat_torrent(const Call& call, cons
     // A full directory refuses the node, which gets its peers all the same.
     directory.announce(t.info_hash, {peer, b.peer_id, t.complete, call.here}, t.event == "completed",
                        heartbeat_lifetime, call.now);
-    for (const auto& p : peers_for(call, t.info_hash, {peer, b.peer_id, t.complete, call.here}, peers_default)) {
+    const Directory::Asker asker{peer, b.peer_id, t.complete, call.here};
+    for (const auto& p : announces.peers_for(call, t.info_hash, asker, Announces::peers_default)) {
       r.peers.push_back(p.endpoint);
     }
     r.want_have = nodes.wants_have(b.node, t.info_hash);
@@ -314,13 +350,6 @@ Duration TrackerServer::Parts::beat_interval() const {
 }
 
 // ---- The catalogue -------------------------------------------------------------------------------------------------
-
-wire::HttpResponse TrackerServer::Parts::file(const Call& call, const std::string& name) {
-  if (is_read(call.request)) return get_file(call, name);
-  if (call.request.method == "PUT") return put_file(call, name);
-  if (call.request.method == "DELETE") return delete_file(name);
-  return not_allowed("GET, HEAD, PUT, DELETE");
-}
 
 /// The .torrent, with this tracker as its first one; a private torrent stays with the trackers that it names (BEP 27).
 wire::HttpResponse TrackerServer::Parts::get_file(const Call& call, const std::string& name) {
@@ -340,31 +369,27 @@ wire::HttpResponse TrackerServer::Parts::get_file(const Call& call, const std::s
   return r;
 }
 
-wire::HttpResponse TrackerServer::Parts::put_file(const Call& call, const std::string& name) {
-  if (saves.size() >= saves_max) return api_error(503, "busy", "too many changes wait to be saved", "try again");
+TrackerReply TrackerServer::Parts::put_file(const Call& call, const std::string& name) {
+  auto change = catalogue.plan(name, call.request.body, asks_to_replace(call.request.query()));
+  if (!change) return {api_error(change.error()), std::nullopt, std::nullopt};
+  const auto what = change->what;
+  const auto file = linked(status_file(name, change->file), call.url);
+  TrackerReply r{json(what == Catalogue::Put::added ? 201 : 200, to_json(std::vector{file})), {}, {}};
+  if (what == Catalogue::Put::unchanged) return r;
   const auto* old = catalogue.find(name);
-  const auto old_hash = old != nullptr ? std::optional(old->info_hash) : std::nullopt;
-  const auto put = catalogue.put(name, call.request.body, asks_to_replace(call.request.query()));
-  if (!put) return api_error(put.error());
-  const auto& now = *catalogue.find(name);
-  if (*put != Catalogue::Put::unchanged) saves.push_back(KeepFile{name, now.torrent});
-  if (old_hash && catalogue.name_of(*old_hash) == nullptr) directory.keep(*old_hash, false);
-  directory.keep(now.info_hash, true);
-  if (old_hash != now.info_hash) notices.add(FileAdded{name, now.bytes, now.pieces, now.piece_bytes});
-  return json(*put == Catalogue::Put::added ? 201 : 200, to_json(std::vector{status_file(name, now, call.url)}));
+  r.change = TrackerChange{KeepFile{name, change->file.torrent}, DropFile{name}};
+  if (old != nullptr) r.change->undo = KeepFile{name, old->torrent};
+  pending = Pending{std::move(*change)};
+  return r;
 }
 
-wire::HttpResponse TrackerServer::Parts::delete_file(const std::string& name) {
+TrackerReply TrackerServer::Parts::delete_file(const std::string& name) {
   const auto* file = catalogue.find(name);
-  if (file == nullptr) return not_found(name);
-  if (saves.size() >= saves_max) return api_error(503, "busy", "too many changes wait to be saved", "try again");
-  const auto hash = file->info_hash;
-  catalogue.remove(name);
-  if (catalogue.name_of(hash) == nullptr) directory.keep(hash, false);
-  saves.push_back(DropFile{name});
-  notices.add(FileRemoved{name});
-  wire::HttpResponse r;
-  r.status = 204;
+  if (file == nullptr) return {not_found(name), std::nullopt, std::nullopt};
+  TrackerReply r;
+  r.response.status = 204;
+  r.change = TrackerChange{DropFile{name}, KeepFile{name, file->torrent}};
+  pending = Pending{{name, {}, Catalogue::Put::replaced}, true};
   return r;
 }
 
@@ -377,6 +402,22 @@ wire::HttpResponse TrackerServer::Parts::pieces(const std::string& name) {
   if (file == nullptr && holders.holders.empty()) return not_found(name);
   if (file != nullptr) holders.name = name, holders.pieces = file->pieces;
   return json(200, to_json(holders));
+}
+
+void TrackerServer::Parts::commit(Pending done) {
+  const auto name = done.change.name;
+  const auto* old = catalogue.find(name);
+  const auto old_hash = old != nullptr ? std::optional(old->info_hash) : std::nullopt;
+  if (done.removes) {
+    catalogue.remove(name);
+    notices.add(FileRemoved{name});
+  } else {
+    catalogue.commit(std::move(done.change));
+    const auto& now = *catalogue.find(name);
+    directory.keep(now.info_hash, true);
+    if (old_hash != now.info_hash) notices.add(FileAdded{name, now.bytes, now.pieces, now.piece_bytes});
+  }
+  if (old_hash && catalogue.name_of(*old_hash) == nullptr) directory.keep(*old_hash, false);
 }
 
 wire::HttpResponse TrackerServer::Parts::not_found(const std::string& name) {
@@ -395,7 +436,55 @@ wire::HttpResponse TrackerServer::Parts::welcome(const Call& call) {
   return text(200, page);
 }
 
+wire::HttpResponse TrackerServer::Parts::dashboard() {
+  auto r = reply(200, "text/html; charset=utf-8", to_buffer(dashboard_page));
+  r.headers.set("Content-Security-Policy", std::string(dashboard_policy));
+  r.headers.set("Referrer-Policy", "no-referrer");
+  r.headers.set("Vary", "Accept");
+  return r;
+}
+
+wire::HttpResponse TrackerServer::Parts::metrics() {
+  auto m = counted;
+  m.version = options.version;
+  m.nodes = nodes.size();
+  m.plain_nodes = nodes.plain();
+  m.torrents = directory.torrents();
+  m.peers = directory.peers();
+  m.catalogue_files = catalogue.files().size();
+  m.catalogue_bytes = catalogue.bytes();
+  m.followers = events.size();
+  m.udp_announces_total = udp.announced();
+  m.bytes_down_total = nodes.bytes_down();
+  m.bytes_up_total = nodes.bytes_up();
+  return reply(200, "text/plain; version=0.0.4; charset=utf-8", to_buffer(metrics_text(m)));
+}
+
+TrackerReply TrackerServer::Parts::follow(const Call& call) {
+  look(call.now);
+  const auto last = call.request.headers.find("last-event-id");
+  const auto follower = events.follow(call.url, last.value_or(""), call.now);
+  if (!follower) {
+    TrackerReply full{api_error(503, "too_many", "too many follow the events already", "ask for the status"), {}, {}};
+    full.response.headers.set("Retry-After", "15");
+    return full;
+  }
+  return {reply(200, "text/event-stream", {}), std::nullopt, follower};
+}
+
+/// Has those who follow told of what is new, at most once a second.
+void TrackerServer::Parts::look(Instant now) {
+  if (events.wants_view(now)) events.on_view(status({}, now), now);
+}
+
 // ---- The live view -------------------------------------------------------------------------------------------------
+
+std::vector<std::string> TrackerServer::Parts::own_names() const {
+  auto names = options.names;
+  names.push_back(options.name);
+  if (!options.url.empty()) names.push_back(host_of(options.url));
+  return names;
+}
 
 /// As configured, else as the asker calls us; what is no host name is not repeated to anybody.
 std::string TrackerServer::Parts::base_url(const wire::HttpRequest& request, const Endpoint& local) const {
@@ -413,10 +502,8 @@ Nodes::Facts TrackerServer::Parts::facts(const InfoHash& torrent) const {
   return {*name, file.bytes, file.pieces};
 }
 
-wire::StatusFile TrackerServer::Parts::status_file(const std::string& name, const Catalogue::File& file,
-                                                   const std::string& url) const {
+wire::StatusFile TrackerServer::Parts::status_file(const std::string& name, const Catalogue::File& file) const {
   const auto counts = directory.counts(file.info_hash);
-  const auto dn = percent_encode(as_bytes(name));
   wire::StatusFile f;
   f.info_hash = file.info_hash;
   f.name = name;
@@ -426,11 +513,6 @@ wire::StatusFile TrackerServer::Parts::status_file(const std::string& name, cons
   f.copies = nodes.copies(file.info_hash);
   f.seeders = counts.seeds;
   f.leechers = counts.leechers;
-  f.magnet = "magnet:?xt=urn:btih:" + to_hex(file.info_hash) + "&dn=" + dn;
-  if (!url.empty()) {
-    f.magnet += "&tr=" + percent_encode(as_bytes(url + "/announce"));
-    f.torrent_url = url + "/t/" + dn + ".torrent";
-  }
   return f;
 }
 
@@ -444,16 +526,15 @@ wire::StatusFile TrackerServer::Parts::status_file(const InfoHash& torrent) cons
   f.copies = nodes.copies(torrent);
   f.seeders = counts.seeds;
   f.leechers = counts.leechers;
-  f.magnet = "magnet:?xt=urn:btih:" + f.name;
   f.catalogued = false;
-  return f;
+  return linked(std::move(f), {});
 }
 
 std::vector<wire::StatusFile> TrackerServer::Parts::catalogued(const std::string& url) const {
   std::vector<wire::StatusFile> out;
   for (const auto& [name, file] : catalogue.files()) {
     if (out.size() >= view_files_max) break;
-    out.push_back(status_file(name, file, url));
+    out.push_back(linked(status_file(name, file), url));
   }
   return out;
 }

@@ -14,7 +14,13 @@ using namespace swarm::core;
 namespace {
 
 struct Fixture {
-  TrackerServer server{TrackerOptions{.version = "0.1.0", .name = "nas"}, 7};
+  static TrackerOptions options() {
+    TrackerOptions o;
+    o.version = "0.1.0";
+    o.name = "nas";
+    return o;
+  }
+  TrackerServer server{options(), {7}};
   Instant now{1h};
   std::uint64_t sequence = 0;
 
@@ -24,7 +30,9 @@ struct Fixture {
     r.target = std::move(target);
     r.headers.set("Host", "nas:6969");
     r.body = to_buffer(body);
-    return server.on_request(r, *Endpoint::from("192.168.1.9:40000"), *Endpoint::from("192.168.1.1:6969"), now);
+    auto reply = server.on_request(r, *Endpoint::from("192.168.1.9:40000"), *Endpoint::from("192.168.1.1:6969"), now);
+    if (reply.change) server.on_saved(true);
+    return std::move(reply.response);
   }
   Result<wire::PieceHolders> holders(const std::string& name) {
     const auto r = call("GET", "/api/v1/files/" + name + "/pieces");

@@ -3,13 +3,16 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "base/random.hh"
+#include "base/sha256.hh"
 #include "base/text.hh"
 #include "core/tracker/torrents.hh"
 #include "wire/announce.hh"
+#include "wire/udp_tracker.hh"
 
 using namespace swarm;
 using namespace swarm::core;
@@ -34,7 +37,7 @@ TrackerOptions small(std::uint32_t max_torrents, std::uint32_t max_peers) {
 }
 
 struct Fixture {
-  explicit Fixture(TrackerOptions o = options()) : server(std::move(o), 7) {}
+  explicit Fixture(TrackerOptions o = options()) : server(std::move(o), {7}) {}
 
   wire::HttpResponse call(std::string method, std::string target, const char* from = "192.168.1.9:40000",
                           std::string_view body = {}, Endpoint local = tracker) {
@@ -42,9 +45,16 @@ struct Fixture {
     r.method = std::move(method);
     r.target = std::move(target);
     r.headers.set("Host", host);
+    for (const auto& [name, value] : headers) r.headers.set(name, value);
     r.body = to_buffer(body);
-    return server.on_request(r, *Endpoint::from(from), local, now);
+    auto reply = server.on_request(r, *Endpoint::from(from), local, now);
+    follower = reply.follower;
+    if (reply.change && saves_at_once) server.on_saved(true);
+    change = std::move(reply.change);
+    if (change) saves.push_back(change->save);
+    return std::move(reply.response);
   }
+  std::vector<TrackerSave> take_saves() { return std::exchange(saves, {}); }
   wire::HttpResponse get(std::string target, const char* from = "192.168.1.9:40000") {
     return call("GET", target, from);
   }
@@ -98,7 +108,12 @@ struct Fixture {
   TrackerServer server;
   Instant now{1h};
   std::string host = "nas:6969";
+  std::vector<std::pair<std::string, std::string>> headers;  ///< besides Host
   std::uint64_t sequence = 0;
+  bool saves_at_once = true;  ///< as a driver with a fast disk
+  std::optional<TrackerChange> change;
+  std::optional<FollowerId> follower;
+  std::vector<TrackerSave> saves;
 };
 
 template <class Notice>
@@ -138,7 +153,7 @@ TEST_CASE("hello, health, the front page, and what is not there") {
   CHECK(f.text("/").find("swarm get NAME -t http://nas:6969") != std::string::npos);
   CHECK(f.get("/").headers.find("content-type") == "text/plain; charset=utf-8");
   for (const auto* nothing :
-       {"/x", "/api/v1/", "/api/v1/files/", "/t/", "/t/.torrent", "/t/x", "/api/v1/files/%zz", "/metrics", "*", ""}) {
+       {"/x", "/api/v1/", "/api/v1/files/", "/t/", "/t/.torrent", "/t/x", "/api/v1/files/%zz", "/metrics/", "*", ""}) {
     CAPTURE(nothing);
     CHECK(f.get(nothing).status == 404);
     CHECK(f.error_code(f.get(nothing)) == "not_found");
@@ -176,7 +191,7 @@ TEST_CASE("the catalogue: put, list, get, replace, delete, and what is to be sav
   CHECK((*files)[0].magnet ==
         "magnet:?xt=urn:btih:" + to_hex(iso) + "&dn=debian.iso&tr=http%3A%2F%2Fnas%3A6969%2Fannounce");
   CHECK((*files)[0].torrent_url == "http://nas:6969/t/debian.iso.torrent");
-  auto saves = f.server.take_saves();
+  auto saves = f.take_saves();
   REQUIRE(saves.size() == 1);
   CHECK(std::get<KeepFile>(saves[0]).name == "debian.iso");
   CHECK(std::get<KeepFile>(saves[0]).torrent == torrent_of({}));
@@ -185,7 +200,7 @@ TEST_CASE("the catalogue: put, list, get, replace, delete, and what is to be sav
   CHECK(std::get<FileAdded>(notices[0]).pieces == 10);
 
   CHECK(f.put("debian.iso", {}).status == 200);
-  CHECK(f.server.take_saves().empty());
+  CHECK(f.take_saves().empty());
   CHECK(f.server.take_notices().empty());
 
   r = f.put("debian.iso", {.pieces = 20});
@@ -193,7 +208,7 @@ TEST_CASE("the catalogue: put, list, get, replace, delete, and what is to be sav
   CHECK(f.error_code(r) == "exists");
   CHECK(f.put("debian.iso", {.pieces = 20}, "?replace=0").status == 409);
   CHECK(f.put("debian.iso", {.pieces = 20}, "?x=y&replace=1").status == 200);
-  CHECK(f.server.take_saves().size() == 1);
+  CHECK(f.take_saves().size() == 1);
   CHECK(count<FileAdded>(f.server.take_notices()) == 1);
 
   files = wire::files_from_json(f.text("/api/v1/files"));
@@ -204,7 +219,7 @@ TEST_CASE("the catalogue: put, list, get, replace, delete, and what is to be sav
 
   CHECK(f.call("DELETE", "/api/v1/files/debian.iso").status == 204);
   CHECK(f.call("DELETE", "/api/v1/files/debian.iso").status == 404);
-  saves = f.server.take_saves();
+  saves = f.take_saves();
   REQUIRE(saves.size() == 1);
   CHECK(std::get<DropFile>(saves[0]).name == "debian.iso");
   CHECK(count<FileRemoved>(f.server.take_notices()) == 1);
@@ -214,7 +229,7 @@ TEST_CASE("the catalogue: put, list, get, replace, delete, and what is to be sav
 TEST_CASE("names in URLs are decoded, and those that cannot be names are refused") {
   Fixture f;
   CHECK(f.put("a%20b%C3%A9", {}).status == 201);
-  CHECK(std::get<KeepFile>(f.server.take_saves()[0]).name == "a b\xc3\xa9");
+  CHECK(std::get<KeepFile>(f.take_saves()[0]).name == "a b\xc3\xa9");
   CHECK(f.get("/t/a%20b%C3%A9.torrent").status == 200);
   for (const auto* bad : {"..", ".", "a%2Fb", "..%2F..%2Fetc%2Fpasswd", "%00", "a%0A", "%FF"}) {
     CAPTURE(bad);
@@ -223,7 +238,7 @@ TEST_CASE("names in URLs are decoded, and those that cannot be names are refused
   }
   CHECK(f.error_code(f.call("PUT", "/api/v1/files/x", "1.2.3.4:5", "not bencode")) == "not_a_torrent");
   CHECK(f.error_code(f.call("PUT", "/api/v1/files/x", "1.2.3.4:5", "")) == "not_a_torrent");
-  CHECK(f.server.take_saves().empty());
+  CHECK(f.take_saves().empty());
 }
 
 TEST_CASE("an unknown name is answered with the nearest one") {
@@ -272,7 +287,7 @@ TEST_CASE("the catalogue comes back at a start, silently; what is damaged is nam
   REQUIRE_FALSE(bad);
   CHECK(bad.error().message.find("broken") != std::string::npos);
   CHECK_FALSE(f.server.load("a/b", torrent_of({})));
-  CHECK(f.server.take_saves().empty());
+  CHECK(f.take_saves().empty());
   CHECK(f.server.take_notices().empty());
   const auto status = f.server.status(f.now);
   REQUIRE(status.files.size() == 1);
@@ -538,7 +553,8 @@ TEST_CASE("a full tracker says so, and still serves whom it knows") {
   f.announce(iso, "10.0.0.1:1", 1);
   f.announce(iso, "10.0.0.2:1", 1);
   f.announce(iso, "10.0.0.3:1", 1);
-  CHECK(f.announce(hash_of({.pieces = 2}), "10.0.0.4:1", 1).failure == "this tracker is full, try again later");
+  CHECK(f.announce(hash_of({.pieces = 2}), "10.0.0.4:1", 1).failure ==
+        "this tracker has no room for more, try again later");
   CHECK(f.announce(iso, "10.0.0.2:1", 1).failure.empty());
   CHECK(f.beat(f.node(4, iso, false), "10.0.0.4:1").torrents[0].peers.size() == 3);
 }
@@ -568,6 +584,317 @@ TEST_CASE("names from the network cannot break the JSON or the page") {
   CHECK(f.get("/").headers.find("x-content-type-options") == "nosniff");
 }
 
+TEST_CASE("a change is seen once it is saved, and one that could not be saved never was") {
+  Fixture f;
+  f.put("debian.iso", {});
+  f.server.take_notices();
+  f.saves_at_once = false;
+
+  CHECK(f.put("ubuntu.iso", {.pieces = 5}).status == 201);
+  REQUIRE(f.change);
+  CHECK(std::get<KeepFile>(f.change->save).name == "ubuntu.iso");
+  CHECK(std::get<DropFile>(f.change->undo).name == "ubuntu.iso");
+  CHECK(f.get("/t/ubuntu.iso.torrent").status == 404);
+  CHECK(f.server.take_notices().empty());
+  // Another change meanwhile would not know what it changes.
+  CHECK(f.put("third", {.pieces = 6}).status == 503);
+  CHECK(f.call("DELETE", "/api/v1/files/debian.iso").status == 503);
+  CHECK_FALSE(f.change);
+  f.server.on_saved(false);
+  CHECK(f.get("/t/ubuntu.iso.torrent").status == 404);
+  CHECK(f.server.take_notices().empty());
+  CHECK(f.server.status(f.now).files.size() == 1);
+
+  // What is replaced stays until then, and so does what is deleted.
+  CHECK(f.put("debian.iso", {.pieces = 7}, "?replace=1").status == 200);
+  CHECK(std::get<KeepFile>(f.change->undo).torrent == torrent_of({}));
+  CHECK(f.server.status(f.now).files[0].pieces == 10);
+  f.server.on_saved(false);
+  CHECK(f.server.status(f.now).files[0].pieces == 10);
+  CHECK(f.call("DELETE", "/api/v1/files/debian.iso").status == 204);
+  CHECK(std::get<KeepFile>(f.change->undo).torrent == torrent_of({}));
+  CHECK(f.get("/t/debian.iso.torrent").status == 200);
+  f.server.on_saved(false);
+  CHECK(f.get("/t/debian.iso.torrent").status == 200);
+  CHECK(f.put("debian.iso", {}).status == 200);  // unchanged: nothing to save
+  CHECK_FALSE(f.change);
+
+  CHECK(f.call("DELETE", "/api/v1/files/debian.iso").status == 204);
+  f.server.on_saved(true);
+  CHECK(f.get("/t/debian.iso.torrent").status == 404);
+  CHECK(count<FileRemoved>(f.server.take_notices()) == 1);
+  f.server.on_saved(true);  // nothing waits
+}
+
+TEST_CASE("a file that is being shared may be deleted: its swarm goes on, by its hash") {
+  Fixture f;
+  f.put("debian.iso", {});
+  f.beat(f.node(1, iso, true), "10.0.0.1:1");
+  f.beat(f.node(2, iso, false), "10.0.0.2:1");
+  CHECK(f.call("DELETE", "/api/v1/files/debian.iso").status == 204);
+  const auto reply = f.beat(f.node(2, iso, false), "10.0.0.2:1");
+  CHECK(reply.torrents[0].peers.size() == 1);
+  const auto status = f.server.status(f.now);
+  CHECK(status.nodes.size() == 2);
+  REQUIRE(status.files.size() == 1);
+  CHECK_FALSE(status.files[0].catalogued);
+  CHECK(status.files[0].name == to_hex(iso));
+  CHECK(status.files[0].seeders == 1);
+  // And may be put again.
+  CHECK(f.put("debian.iso", {}).status == 201);
+  CHECK(f.server.status(f.now).files[0].name == "debian.iso");
+}
+
+TEST_CASE("under two names, the swarm is kept until the last one goes") {
+  Fixture f(small(1, 10));
+  f.put("a", {});
+  f.put("b", {});
+  f.call("DELETE", "/api/v1/files/a");
+  CHECK_FALSE(f.announce(hash_of({.pieces = 2}), "10.0.0.1:1", 1).failure.empty());  // the one place is taken
+  f.call("DELETE", "/api/v1/files/b");
+  CHECK(f.announce(hash_of({.pieces = 2}), "10.0.0.1:1", 1).failure.empty());
+}
+
+TEST_CASE("nodes alone") {
+  Fixture f;
+  f.put("debian.iso", {});
+  f.beat(f.node(1, iso, true), "10.0.0.1:1");
+  f.announce(iso, "10.0.0.2:1", 7000);
+  const auto nodes = wire::status_from_json(f.text("/api/v1/nodes"));
+  REQUIRE(nodes);
+  CHECK(nodes->files.empty());
+  REQUIRE(nodes->nodes.size() == 2);
+  CHECK(nodes->nodes[0].role == "seeder");
+  CHECK(nodes->nodes[0].address == "10.0.0.1:6881");
+  CHECK(nodes->nodes[1].plain);
+  CHECK(nodes->tracker.name == "nas");
+}
+
+TEST_CASE("--catalogued-only: announces and heartbeats count for the catalogue only, and at once for what is put") {
+  auto o = options();
+  o.catalogued_only = true;
+  Fixture f(o);
+  CHECK_FALSE(f.announce(iso, "10.0.0.1:1", 1).failure.empty());
+  CHECK(f.beat(f.node(1, iso, true), "10.0.0.1:1").torrents.empty());
+  CHECK(f.server.status(f.now).files.empty());
+  f.put("debian.iso", {});
+  CHECK(f.announce(iso, "10.0.0.1:1", 1).failure.empty());
+  CHECK(f.beat(f.node(1, iso, true), "10.0.0.1:1").torrents.size() == 1);
+  f.call("DELETE", "/api/v1/files/debian.iso");
+  CHECK_FALSE(f.announce(iso, "10.0.0.1:1", 1).failure.empty());
+}
+
+TEST_CASE("--url with a path: links lie below it, whatever the request said") {
+  auto o = options();
+  o.url = "https://swarm.example/tracker//";
+  Fixture f(o);
+  f.host = "swarm.example";
+  CHECK(f.put("debian.iso", {}).status == 201);
+  const auto files = wire::files_from_json(f.text("/api/v1/files"));
+  REQUIRE(files);
+  CHECK((*files)[0].torrent_url == "https://swarm.example/tracker/t/debian.iso.torrent");
+  CHECK((*files)[0].magnet.ends_with("&tr=https%3A%2F%2Fswarm.example%2Ftracker%2Fannounce"));
+  CHECK(wire::parse_metainfo(f.get("/t/debian.iso.torrent").body, "x")->trackers[0][0] ==
+        "https://swarm.example/tracker/announce");
+  f.host = "other.example";
+  CHECK(f.put("x", {.pieces = 3}).status == 403);  // not by a name that is ours
+}
+
+TEST_CASE("with a token, changes need it; hello says so") {
+  auto o = options();
+  o.token = "0123456789abcdef";
+  Fixture f(o);
+  CHECK(wire::hello_from_json(f.text("/api/v1/hello"))->auth);
+  const auto refused = f.put("debian.iso", {});
+  CHECK(refused.status == 401);
+  CHECK(refused.headers.find("www-authenticate") == "Bearer");
+  CHECK(f.error_code(refused) == "token_needed");
+  CHECK_FALSE(f.change);
+  f.headers = {{"Authorization", "Bearer 0123456789abcdeF"}};
+  CHECK(f.error_code(f.put("debian.iso", {})) == "token_wrong");
+  CHECK(f.call("DELETE", "/api/v1/files/debian.iso").status == 401);  // not even whether it is there
+  f.headers = {{"Authorization", "Bearer 0123456789abcdef"}};
+  CHECK(f.put("debian.iso", {}).status == 201);
+  f.headers.clear();
+  CHECK(f.call("DELETE", "/api/v1/files/debian.iso").status == 401);
+  CHECK(f.get("/api/v1/files/debian.iso").status == 200);
+  CHECK(f.beat(f.node(1, iso, true), "10.0.0.1:1").torrents.size() == 1);
+  f.headers = {{"Authorization", "Bearer 0123456789abcdef"}};
+  CHECK(f.call("DELETE", "/api/v1/files/debian.iso").status == 204);
+}
+
+TEST_CASE("a page that a browser was led to by DNS may not write, nor may one of another origin") {
+  Fixture f;
+  f.host = "rebound.evil.example:6969";
+  CHECK(f.error_code(f.put("debian.iso", {})) == "bad_host");
+  CHECK(f.call("DELETE", "/api/v1/files/debian.iso").status == 403);
+  CHECK(f.announce(iso, "10.0.0.1:1", 1).failure.empty());  // clients call it as they like
+  f.host = "nas:6969";
+  f.headers = {{"Origin", "http://evil.example"}};
+  CHECK(f.error_code(f.put("debian.iso", {})) == "other_origin");
+  CHECK(f.call("POST", "/api/v1/announce", "10.0.0.1:1", to_json(f.node(1, iso, true))).status == 403);
+  for (const auto* page : {"/", "/api/v1/status", "/api/v1/events", "/metrics"}) {
+    CHECK_FALSE(f.get(page).headers.find("access-control-allow-origin"));
+  }
+  CHECK(f.call("OPTIONS", "/api/v1/files/debian.iso").status == 403);
+}
+
+TEST_CASE("the page for browsers: with a policy that lets nothing in but itself") {
+  Fixture f;
+  f.headers = {{"Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}};
+  const auto page = f.get("/");
+  CHECK(page.status == 200);
+  CHECK(page.headers.find("content-type") == "text/html; charset=utf-8");
+  CHECK(page.headers.find("x-content-type-options") == "nosniff");
+  CHECK(page.headers.find("referrer-policy") == "no-referrer");
+  const auto policy = std::string(page.headers.find("content-security-policy").value_or(""));
+  CHECK(policy.starts_with("default-src 'none'; "));
+  CHECK(policy.find("unsafe") == std::string::npos);
+  const std::string html(as_text(page.body));
+  // The hashes are those of what stands in the page, to the byte.
+  for (const std::string tag : {"script", "style"}) {
+    CAPTURE(tag);
+    const auto begin = html.find("<" + tag + ">") + tag.size() + 2;
+    const auto end = html.find("</" + tag + ">");
+    REQUIRE(end != std::string::npos);
+    const auto digest = sha256(as_bytes(html.substr(begin, end - begin)));
+    CHECK(policy.find(tag + "-src 'sha256-" + to_base64(digest.view()) + "'") != std::string::npos);
+  }
+  for (const auto* hole : {"innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "src=", "@import"}) {
+    CAPTURE(hole);
+    CHECK(html.find(hole) == std::string::npos);
+  }
+  CHECK(f.call("HEAD", "/").headers.find("content-type") == "text/html; charset=utf-8");
+  auto o = options();
+  o.dashboard = false;
+  Fixture off(o);
+  off.headers = f.headers;
+  CHECK(off.get("/").headers.find("content-type") == "text/plain; charset=utf-8");
+}
+
+TEST_CASE("metrics count what happens, in a form that Prometheus reads") {
+  Fixture f;
+  f.put("debian.iso", {});
+  auto seed = f.node(1, iso, true);
+  seed.torrents[0].bytes_up = 5'000;  // before we knew it
+  f.beat(seed, "10.0.0.1:1");
+  seed.sequence = ++f.sequence;
+  seed.torrents[0].bytes_up = 1'005'000;
+  seed.torrents[0].bytes_down = 7;
+  f.beat(seed, "10.0.0.1:1");
+  seed.sequence = ++f.sequence;
+  seed.torrents[0].bytes_up = 10;  // it began anew; a counter never goes back
+  f.beat(seed, "10.0.0.1:1");
+  f.announce(iso, "10.0.0.2:1", 7000);
+  f.get("/nothing");
+  f.server.on_process({123'456, 3});
+  const auto r = f.get("/metrics");
+  CHECK(r.headers.find("content-type") == "text/plain; version=0.0.4; charset=utf-8");
+  std::map<std::string, std::string> values, types;
+  for (const auto line : split(as_text(r.body), '\n')) {
+    if (line.empty()) continue;
+    const auto words = split(line, ' ');
+    if (line.starts_with("# TYPE ")) types[std::string(words.at(2))] = words.at(3);
+    if (line.starts_with('#')) continue;
+    REQUIRE(words.size() == 2);
+    values[std::string(words[0])] = words[1];
+    CHECK(types.contains(std::string(words[0].substr(0, words[0].find('{')))));
+  }
+  CHECK(values["swarm_tracker_nodes{kind=\"swarm\"}"] == "1");
+  CHECK(values["swarm_tracker_nodes{kind=\"plain\"}"] == "1");
+  CHECK(values["swarm_tracker_torrents"] == "1");
+  CHECK(values["swarm_tracker_peers"] == "2");
+  CHECK(values["swarm_tracker_catalogue_files"] == "1");
+  CHECK(values["swarm_tracker_catalogue_bytes"] == std::to_string(torrent_of({}).size()));
+  CHECK(values["swarm_tracker_announces_total{protocol=\"http\"}"] == "1");
+  CHECK(values["swarm_tracker_announces_total{protocol=\"udp\"}"] == "0");
+  CHECK(values["swarm_tracker_announces_total{protocol=\"heartbeat\"}"] == "3");
+  CHECK(values["swarm_tracker_node_bytes_total{direction=\"up\"}"] == "1000000");
+  CHECK(values["swarm_tracker_node_bytes_total{direction=\"down\"}"] == "7");
+  CHECK(values["swarm_tracker_requests_total{status=\"201\"}"] == "1");
+  CHECK(values["swarm_tracker_requests_total{status=\"404\"}"] == "1");
+  CHECK(values["swarm_tracker_requests_total{status=\"200\"}"] == "4");
+  CHECK(values["process_resident_memory_bytes"] == "123456");
+  CHECK(values["swarm_tracker_connections"] == "3");
+  CHECK(types["swarm_tracker_peers"] == "gauge");
+  CHECK(types["swarm_tracker_announces_total"] == "counter");
+  auto o = options();
+  o.metrics = false;
+  CHECK(Fixture(o).get("/metrics").status == 404);
+}
+
+TEST_CASE("over UDP the same directory, in the same view") {
+  Fixture f;
+  const auto from = *Endpoint::from("10.0.0.7:5000");
+  const auto connected = f.server.on_datagram(encode(wire::UdpConnect{1}), from, tracker, f.now);
+  REQUIRE(connected);
+  wire::UdpAnnounce a;
+  a.connection_id =
+      std::get<wire::UdpConnected>(*wire::decode_udp_reply(*connected, wire::UdpFamily::v4)).connection_id;
+  a.request.info_hash = iso;
+  a.request.peer_id = *PeerId::from(as_bytes("-qB4600-abcdefghijkl"));
+  a.request.port = 6881;
+  a.request.left = 0;
+  REQUIRE(f.server.on_datagram(encode(a), from, tracker, f.now));
+  CHECK(texts(f.announce(iso, "10.0.0.2:1", 7000).peers) == std::vector<std::string>{"10.0.0.7:6881"});
+  CHECK(f.server.status(f.now).nodes.size() == 2);
+  CHECK(f.text("/metrics").find("announces_total{protocol=\"udp\"} 1") != std::string::npos);
+  CHECK(f.server.next_wake());
+  // Two servers with different secrets do not know each other's ids.
+  TrackerServer other(options(), {8});
+  CHECK_FALSE(other.on_datagram(encode(a), from, tracker, f.now));
+}
+
+TEST_CASE("events: a snapshot, then deltas for each follower, until he is gone") {
+  Fixture f;
+  const auto take = [&f] {
+    f.server.take_notices();
+    std::string all;
+    for (const auto& [id, bytes] : f.server.take_events()) all += as_text(bytes);
+    return all;
+  };
+  const auto r = f.get("/api/v1/events");
+  CHECK(r.headers.find("content-type") == "text/event-stream");
+  CHECK(r.headers.find("cache-control") == "no-store");
+  REQUIRE(f.follower);
+  const auto id = *f.follower;
+  CHECK(take().find("event: snapshot\ndata: {\"v\":1,\"tracker\":") != std::string::npos);
+  CHECK(f.server.next_wake());
+
+  const auto tick = [&] {
+    f.now += 1s;
+    f.server.on_time(f.now);
+    return take();
+  };
+  CHECK(tick().empty());
+  f.put("debian.iso", {});
+  take();
+  const auto delta = tick();
+  CHECK(delta.find("event: delta\n") != std::string::npos);
+  CHECK(delta.find("\"event\":\"file_added\",\"name\":\"debian.iso\"") != std::string::npos);
+  CHECK(delta.find("\"torrent_url\":\"http://nas:6969/t/debian.iso.torrent\"") != std::string::npos);
+  CHECK(tick().empty());
+
+  f.headers = {{"Last-Event-ID", delta.substr(4, delta.find('\n') - 4)}};
+  f.get("/api/v1/events");
+  REQUIRE(f.follower);
+  CHECK(take().find("snapshot") == std::string::npos);
+  f.server.on_follower_gone(*f.follower);
+  f.server.on_follower_gone(id);
+  f.headers.clear();
+  f.beat(f.node(1, iso, true), "10.0.0.1:1");
+  CHECK(tick().empty());
+  CHECK(f.call("HEAD", "/api/v1/events").status == 405);
+  CHECK_FALSE(f.follower);
+
+  for (std::size_t i = 0; i < 64; ++i) CHECK(f.get("/api/v1/events").status == 200);
+  const auto full = f.get("/api/v1/events");
+  CHECK(full.status == 503);
+  CHECK(full.headers.find("retry-after"));
+  CHECK_FALSE(f.follower);
+  CHECK(f.text("/metrics").find("swarm_tracker_followers 64\n") != std::string::npos);
+}
+
 TEST_CASE("any request at all is answered") {
   Fixture f(small(50, 200));
   Random random(9);
@@ -577,6 +904,8 @@ TEST_CASE("any request at all is answered") {
       "/api/v1/files/debian.iso?replace=1",
       "/t/debian.iso.torrent",
       "/api/v1/status",
+      "/api/v1/events",
+      "/metrics",
       "/"};
   const std::vector<std::string> methods = {"GET", "GET", "GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS"};
   const std::vector<std::string> bodies = {std::string(as_text(torrent_of({}))), to_json(f.node(1, iso, false)), ""};
@@ -596,7 +925,9 @@ TEST_CASE("any request at all is answered") {
                           random.below(2) == 0 ? "10.0.0.1:5" : "[2001:db8::1]:5", body);
     REQUIRE(r.status >= 200);
     REQUIRE(r.status < 600);
-    if (i % 50 == 0) f.now += 1s, f.server.on_time(f.now), f.server.take_saves(), f.server.take_notices();
+    if (i % 50 == 0) f.now += 1s, f.server.on_time(f.now), f.take_saves(), f.server.take_notices();
+    f.server.take_events();
+    if (f.follower) f.server.on_follower_gone(*f.follower);
   }
   CHECK(wire::status_from_json(f.text("/api/v1/status")));
 }
