@@ -25,6 +25,9 @@ struct Server {
   HttpServer http;
   Endpoint at;
 
+  std::vector<HttpStream> streams;  ///< replies to /stream; they must not outlive the server
+  std::size_t gone = 0;             ///< of those
+
   explicit Server(Loop& l, HttpServerLimits limits = {})
       : loop(l),
         http(
@@ -35,6 +38,10 @@ struct Server {
               CHECK(local == at);
               if (request.path() == "/later") {
                 held.push_back(std::move(reply));
+              } else if (request.path() == "/stream") {
+                wire::HttpResponse head;
+                head.headers.set("Content-Type", "text/event-stream");
+                streams.push_back(reply.stream(head, [this] { ++gone; }));
               } else if (request.path() == "/forgotten") {
                 // dropped unanswered
               } else if (request.path() == "/large") {
@@ -631,4 +638,75 @@ TEST_CASE("a reply to HEAD has no body, whatever its length says, and the connec
   }
   CHECK(script.streams.size() == 1);
   CHECK(script.requests == 2);
+}
+
+TEST_CASE("a reply without an end: written as it comes, until the reader leaves") {
+  const auto loop = make_loop();
+  Server server(*loop, short_limits());
+  RawClient client(*loop, server.at);
+  client.say("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+  REQUIRE(client.wait_for("\r\n\r\n"));
+  CHECK(client.heard.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"));
+  CHECK(client.heard.find("Content-Length") == std::string::npos);
+  REQUIRE(server.streams.size() == 1);
+  CHECK(server.streams[0].write(to_buffer("first\n")));
+  REQUIRE(client.wait_for("first\n"));
+  client.say("what a reader says is discarded");
+  // Nothing to say is no reason to end it, however long it lasts.
+  bool later = false;
+  Timer wait(*loop, [&] { later = true; });
+  wait.start(4 * short_limits().idle_within);
+  REQUIRE(run_until(*loop, [&] { return later; }));
+  CHECK_FALSE(client.ended);
+  CHECK(server.streams[0].write(to_buffer("second\n")));
+  REQUIRE(client.wait_for("second\n"));
+  CHECK(server.asked.size() == 1);
+  client.end();
+  REQUIRE(run_until(*loop, [&] { return server.gone == 1; }));
+  CHECK(server.http.connections() == 0);
+  CHECK_FALSE(server.streams[0].write(to_buffer("third")));
+  CHECK(server.gone == 1);
+}
+
+TEST_CASE("dropping a stream ends its connection; stopping the server ends it, too") {
+  const auto loop = make_loop();
+  Server server(*loop);
+  RawClient one(*loop, server.at), two(*loop, server.at);
+  for (auto* client : {&one, &two}) {
+    client->say("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+    REQUIRE(client->wait_for("\r\n\r\n"));
+  }
+  server.streams.erase(server.streams.begin());
+  CHECK(one.wait_for_end());
+  CHECK(server.gone == 0);
+  bool stopped = false;
+  server.http.stop([&] { stopped = true; });
+  CHECK(server.gone == 1);
+  CHECK(two.wait_for_end());
+  CHECK(run_until(*loop, [&] { return stopped; }));
+}
+
+TEST_CASE("a reader that does not read is dropped: at once when there is more to say, else after a while") {
+  const auto loop = make_loop();
+  for (const bool more : {true, false}) {
+    CAPTURE(more);
+    Server server(*loop, short_limits());
+    std::unique_ptr<TcpStream> stream;
+    TcpConnect connect(*loop, server.at, {}, [&](int, Descriptor socket) {
+      stream = std::make_unique<TcpStream>(
+          *loop, std::move(socket),
+          TcpStream::Events{.on_bytes = [](ByteView) {}, .on_end = [](int) {}, .on_drained = [] {}});
+      stream->write(to_buffer("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"));
+    });
+    REQUIRE(run_until(*loop, [&] { return server.streams.size() == 1; }));
+    // A snapshot of any size is taken as long as nothing waits …
+    CHECK(server.streams[0].write(Buffer(32u << 20, 'x')));
+    if (more) {
+      CHECK_FALSE(server.streams[0].write(Buffer(1, 'x')));
+      CHECK(server.http.connections() == 0);
+      CHECK(server.gone == 0);
+    } else {
+      CHECK(run_until(*loop, [&] { return server.gone == 1; }));
+    }
+  }
 }

@@ -6,7 +6,9 @@
 #include "uv/http_client.hh"
 #include "uv/tracker_host.hh"
 #include "uv/tracker_state.hh"
+#include "uv/udp.hh"
 #include "wire/metainfo.hh"
+#include "wire/udp_tracker.hh"
 
 using namespace swarm;
 using namespace swarm::uv;
@@ -111,23 +113,195 @@ TEST_CASE("what is no torrent in the state folder is told and left alone") {
   CHECK(std::filesystem::exists(folder.path("notes.txt")));
 }
 
-TEST_CASE("a change that cannot be written is told, and written as soon as that is possible") {
+TEST_CASE("a change that cannot be written is told, and leaves the catalogue as it was, here and after a restart") {
   const auto loop = make_loop();
   const TempFolder folder;
   const auto state = folder.path("state");
   auto soon = options(state);
-  soon.again_after = 50ms;
-  Tracker tracker(*loop, soon);
-  // A folder in the way: even root cannot put a file there.
+  soon.again_after = 20ms;
+  {
+    Tracker tracker(*loop, soon);
+    CHECK(tracker.status("PUT", "/api/v1/files/b.iso", torrent("b.iso")) == 201);
+    // A folder in the way: even root cannot put a file there.
+    std::filesystem::create_directories(state + "/a.iso.torrent/x");
+    const auto reply = tracker.ask("PUT", "/api/v1/files/a.iso", torrent("a.iso"));
+    REQUIRE(reply);
+    CHECK(reply->status == 500);
+    const auto error = wire::api_error_from_json(as_text(reply->body));
+    REQUIRE(error);
+    CHECK_FALSE(error->message.empty());
+    CHECK(tracker.files() == std::vector<std::string>{"b.iso"});
+    CHECK(tracker.status("GET", "/t/a.iso.torrent") == 404);
+    std::filesystem::remove_all(state + "/a.iso.torrent");
+    // It is not written behind the person's back once there is room, but may be put again, and then stays: what was to
+    // be set back is so no more.
+    CHECK(tracker.status("PUT", "/api/v1/files/a.iso", torrent("a.iso")) == 201);
+    bool later = false;
+    Timer wait(*loop, [&] { later = true; });
+    wait.start(5 * soon.again_after);
+    CHECK(run_until(*loop, [&] { return later; }));
+    CHECK(std::filesystem::is_regular_file(state + "/a.iso.torrent"));
+    CHECK(tracker.files() == std::vector<std::string>{"a.iso", "b.iso"});
+  }
+  Tracker again(*loop, options(state));
+  CHECK(again.files() == std::vector<std::string>{"a.iso", "b.iso"});
+}
+
+TEST_CASE("a file that cannot be removed stays in the catalogue") {
+  const auto loop = make_loop();
+  const TempFolder folder;
+  const auto state = folder.path("state");
+  Tracker tracker(*loop, options(state));
+  CHECK(tracker.status("PUT", "/api/v1/files/a.iso", torrent("a.iso")) == 201);
+  std::filesystem::remove(state + "/a.iso.torrent");
   std::filesystem::create_directories(state + "/a.iso.torrent/x");
-  const auto reply = tracker.ask("PUT", "/api/v1/files/a.iso", torrent("a.iso"));
-  REQUIRE(reply);
-  CHECK(reply->status == 500);
-  const auto error = wire::api_error_from_json(as_text(reply->body));
-  REQUIRE(error);
-  CHECK_FALSE(error->message.empty());
-  std::filesystem::remove_all(state + "/a.iso.torrent");
-  CHECK(run_until(*loop, [&] { return std::filesystem::is_regular_file(state + "/a.iso.torrent"); }));
+  CHECK(tracker.status("DELETE", "/api/v1/files/a.iso") == 500);
+  CHECK(tracker.files() == std::vector<std::string>{"a.iso"});
+  CHECK(tracker.status("GET", "/t/a.iso.torrent") == 200);
+}
+
+TEST_CASE("many changes at once are made one after the other, in their order") {
+  const auto loop = make_loop();
+  const TempFolder folder;
+  const auto state = folder.path("state");
+  std::vector<int> statuses;
+  {
+    Tracker tracker(*loop, options(state));
+    // On one connection, since the order of requests on several is nobody's to say.
+    RawClient client(*loop, *Endpoint::from(tracker.url.substr(7)));
+    const auto body = std::string(as_text(torrent("x")));
+    std::string all;
+    for (int i = 0; i < 20; ++i) {
+      all += "PUT /api/v1/files/x HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+             body + "DELETE /api/v1/files/x HTTP/1.1\r\nHost: x\r\n\r\n";
+    }
+    client.say(all);
+    // And from others at the same time.
+    std::size_t put = 0, done = 0;
+    for (int i = 0; i < 30; ++i) {
+      HttpAsk what{.url = tracker.url, .request = {}};
+      what.request.method = "PUT";
+      what.request.target = "/api/v1/files/other" + std::to_string(i);
+      what.request.body = torrent("other" + std::to_string(i));
+      tracker.client.ask(std::move(what), [&](const Result<wire::HttpResponse>& r) {
+        ++done;
+        put += r && r->status == 201 ? 1 : 0;
+      });
+    }
+    REQUIRE(run_until(*loop, [&] { return count(client.heard, "HTTP/1.1 ") == 40 && done == 30; }));
+    CHECK(count(client.heard, "HTTP/1.1 201 Created") == 20);
+    CHECK(count(client.heard, "HTTP/1.1 204 No Content") == 20);
+    CHECK(put == 30);
+    CHECK(tracker.files().size() == 30);
+  }
+  Tracker again(*loop, options(state));
+  CHECK(again.files().size() == 30);
+}
+
+TEST_CASE("UDP has TCP's port: what is announced there is known here") {
+  const auto loop = make_loop();
+  Tracker tracker(*loop, options(""));
+  const auto at = *Endpoint::from(tracker.url.substr(7));
+  std::optional<wire::UdpReply> heard;
+  UdpSocket socket(*loop, [&](ByteView bytes, const Endpoint& from, const IpAddress&) {
+    CHECK(from == at);
+    heard = wire::decode_udp_reply(bytes, wire::UdpFamily::v4);
+  });
+  REQUIRE(socket.bind(loopback_any_port));
+  const auto ask = [&](const Buffer& datagram) {
+    heard.reset();
+    CHECK(socket.send(at, datagram));
+    REQUIRE(run_until(*loop, [&] { return heard.has_value(); }));
+    return *heard;
+  };
+  const auto connected = ask(encode(wire::UdpConnect{1}));
+  REQUIRE(std::holds_alternative<wire::UdpConnected>(connected));
+  wire::UdpAnnounce a;
+  a.connection_id = std::get<wire::UdpConnected>(connected).connection_id;
+  a.request.info_hash = sha1(as_bytes("something"));
+  a.request.peer_id.bytes.fill(1);
+  a.request.port = 6881;
+  CHECK(std::holds_alternative<wire::UdpAnnounced>(ask(encode(a))));
+  CHECK(tracker.host.status().nodes.size() == 1);
+
+  auto without = options("");
+  without.udp = false;
+  Tracker silent(*loop, without);
+  UdpSocket same(*loop, nullptr);
+  CHECK(same.bind(*Endpoint::from(silent.url.substr(7))));  // nobody else is there
+  UdpSocket taken(*loop, nullptr);
+  const auto in_use = taken.bind(at);
+  REQUIRE_FALSE(in_use);
+  CHECK(in_use.error().code == "port_in_use");
+}
+
+TEST_CASE("a port that UDP has taken cannot be listened at, and is not held by half") {
+  const auto loop = make_loop();
+  UdpSocket other(*loop, nullptr);
+  const auto at = other.bind(loopback_any_port);
+  REQUIRE(at);
+  auto o = options("");
+  o.listen = {at->text()};
+  const auto failed = TrackerHost(*loop, o).start();
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().code == "port_in_use");
+  o.udp = false;
+  CHECK(TrackerHost(*loop, o).start());
+}
+
+TEST_CASE("events over HTTP: a snapshot, a delta when something changes, and the rest for who comes back") {
+  const auto loop = make_loop();
+  Tracker tracker(*loop, options(""));
+  const auto at = *Endpoint::from(tracker.url.substr(7));
+  const auto follow = [&](RawClient& client, const std::string& more = {}) {
+    client.say("GET /api/v1/events HTTP/1.1\r\nHost: nas:6969\r\n" + more + "\r\n");
+  };
+  std::string last;
+  {
+    RawClient client(*loop, at);
+    follow(client);
+    REQUIRE(client.wait_for("event: snapshot\n"));
+    CHECK(client.heard.find("Content-Type: text/event-stream\r\n") != std::string::npos);
+    CHECK(tracker.status("PUT", "/api/v1/files/a.iso", torrent("a.iso")) == 201);
+    REQUIRE(client.wait_for("\"event\":\"file_added\""));
+    REQUIRE(client.wait_for("http://nas:6969/t/a.iso.torrent"));
+    const auto id = client.heard.rfind("id: ") + 4;
+    last = client.heard.substr(id, client.heard.find('\n', id) - id);
+    client.end();
+    REQUIRE(run_until(*loop, [&] { return client.ended || tracker.host.connections() < 2; }));
+  }
+  CHECK(tracker.status("PUT", "/api/v1/files/b.iso", torrent("b.iso")) == 201);
+  RawClient back(*loop, at);
+  follow(back, "Last-Event-ID: " + last + "\r\n");
+  REQUIRE(back.wait_for("b.iso"));
+  CHECK(back.heard.find("snapshot") == std::string::npos);
+  CHECK(back.heard.find("a.iso") == std::string::npos);
+
+  bool stopped = false;
+  tracker.host.stop([&] { stopped = true; });
+  CHECK(back.wait_for_end());
+  CHECK(run_until(*loop, [&] { return stopped; }));
+}
+
+TEST_CASE("followers who leave make room for others") {
+  const auto loop = make_loop();
+  Tracker tracker(*loop, options(""));
+  const auto at = *Endpoint::from(tracker.url.substr(7));
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < 64; ++i) {
+      clients.push_back(std::make_unique<RawClient>(*loop, at));
+      clients.back()->say("GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    for (auto& client : clients) REQUIRE(client->wait_for("snapshot"));
+    CHECK(tracker.status("GET", "/api/v1/events") == 503);
+    const auto metrics = tracker.ask("GET", "/metrics");
+    REQUIRE(metrics);
+    CHECK(as_text(metrics->body).find("swarm_tracker_followers 64\n") != std::string::npos);
+    CHECK(as_text(metrics->body).find("process_resident_memory_bytes ") != std::string::npos);
+    clients.clear();
+    REQUIRE(run_until(*loop, [&] { return tracker.host.connections() <= 1; }));
+  }
 }
 
 TEST_CASE("a name that is too long for a file's is kept, found again and dropped") {
