@@ -360,3 +360,58 @@ TEST_CASE("mutated messages never crash") {
   }
   CHECK(good > 3'000);
 }
+
+TEST_CASE("a delta comes back as it went") {
+  StatusDelta d;
+  StatusNode node;
+  node.id = "0123456789abcdef";
+  node.name = "pi \u202e";
+  node.role = "leecher";
+  node.address = "1.2.3.4:5";
+  node.seen_s = 3.25;
+  node.plain = true;
+  node.files.push_back({hash_of(1), "a.iso", 12.5, 100, 7, 8, 9});
+  d.nodes = {node};
+  StatusFile file;
+  file.info_hash = hash_of(1);
+  file.name = "a.iso";
+  file.bytes = 1ull << 60;
+  file.copies = 1.25;
+  d.files = {file};
+  d.nodes_gone = {"x", "\"y\n"};
+  d.files_gone = {{hash_of(2), "b.iso"}};
+  StatusNotice joined{"joined", "pi", "1.2.3.4:5", "", "leecher", true, false, {}, 0};
+  StatusNotice piece{"piece", "pi", "1.2.3.4:5", "a.iso", "", false, false, CheckedPieces{4, 2, false, {}}, 0};
+  piece.pieces->from = {*Endpoint::from("6.6.6.6:6")};
+  StatusNotice left{"left", "pi", "1.2.3.4:5", "", "", false, true, {}, 0};
+  StatusNotice added{"file_added", "", "", "a.iso", "", false, false, {}, 1ull << 60};
+  d.notices = {joined, piece, left, added};
+
+  const auto json = to_json(d);
+  CHECK(json.find('\n') == std::string::npos);  // it stands in one line of an event stream
+  const auto back = delta_from_json(json);
+  REQUIRE(back);
+  CHECK(to_json(*back) == json);
+  REQUIRE(back->nodes.size() == 1);
+  CHECK(back->nodes[0].name == node.name);
+  CHECK(back->nodes[0].seen_s == 3.25);
+  CHECK(back->nodes[0].files[0].peers == 9);
+  CHECK(back->files[0].bytes == file.bytes);
+  CHECK(back->nodes_gone == d.nodes_gone);
+  CHECK(back->files_gone[0].info_hash == hash_of(2));
+  REQUIRE(back->notices.size() == 4);
+  CHECK(back->notices[0].plain);
+  CHECK(back->notices[1].pieces->count == 2);
+  CHECK(back->notices[1].pieces->from == piece.pieces->from);
+  CHECK(back->notices[2].silent);
+  CHECK_FALSE(back->notices[2].pieces);
+  CHECK(back->notices[3].bytes == added.bytes);
+
+  CHECK(delta_from_json("{}")->nodes.empty());
+  CHECK_FALSE(delta_from_json("[]"));
+  CHECK_FALSE(delta_from_json(R"({"files_gone":[{"infohash":"00","name":"a"}]})"));
+  CHECK_FALSE(delta_from_json(R"({"files_gone":[{"infohash":"0000000000000000000000000000000000000000"}]})"));
+  CHECK_FALSE(delta_from_json(R"({"nodes_gone":[7]})"));
+  CHECK_FALSE(delta_from_json(R"({"notices":[{"node":"pi"}]})"));
+  CHECK_FALSE(delta_from_json(R"({"notices":[{"event":"piece","first":4294967295,"count":4294967295}]})"));
+}

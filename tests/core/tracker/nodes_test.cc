@@ -420,3 +420,59 @@ TEST_CASE("copies through beats equal a count from scratch") {
     }
   }
 }
+
+TEST_CASE("what clients of one address can show is bounded, and so is what all of them do") {
+  Fixture f;
+  const auto announce = [&f](std::uint64_t torrent, const Endpoint& from) {
+    wire::AnnounceRequest r;
+    store_u64(r.info_hash.bytes.data(), torrent);
+    r.peer_id = *PeerId::from(as_bytes("-TR3000-abcdefghijkl"));
+    store_u64(&r.peer_id.bytes[8], from.port + torrent * 65'536);
+    r.port = from.port;
+    r.left = 1;
+    f.nodes.on_announce(r, from, 120s, f.now);
+  };
+  const auto evil = *IpAddress::from("66.6.6.6");
+  for (std::uint16_t port = 1; port <= 1'000; ++port) announce(1, {evil, port});
+  CHECK(f.nodes.plain() == Nodes::plain_per_address_max);
+  announce(1, at(1));
+  CHECK(f.nodes.plain() == Nodes::plain_per_address_max + 1);
+
+  // 4,000 clients of 1,000 torrents each would be four million.
+  for (std::uint32_t host = 0; host < 300; ++host) {
+    for (std::uint64_t torrent = 0; torrent < 1'100; ++torrent) announce(1'000'000 * host + torrent, at(100 + host));
+  }
+  CHECK(f.nodes.torrents().size() <= Nodes::all_shares_max);
+  CHECK(f.nodes.torrents().size() > Nodes::all_shares_max / 2);
+  const auto before = f.nodes.plain();
+  announce(7, at(9'999));  // not shown, nor announced as joined
+  CHECK(f.nodes.plain() == before);
+  f.notices.take();
+  f.now += 240s;
+  f.nodes.sweep(f.now);
+  CHECK(f.nodes.empty());
+  CHECK(f.nodes.torrents().empty());
+  announce(7, at(9'999));
+  CHECK(f.nodes.plain() == 1);
+}
+
+TEST_CASE("bytes are counted from a node's first beat on, and never taken back") {
+  Fixture f;
+  auto t = f.torrent(500);
+  t.bytes_down = 1'000;
+  f.beat(1, {t});
+  CHECK(f.nodes.bytes_down() == 0);
+  t.bytes_down = 1'600;
+  t.bytes_up = 50;
+  f.beat(1, {t});
+  CHECK(f.nodes.bytes_down() == 600);
+  CHECK(f.nodes.bytes_up() == 50);
+  t.bytes_down = 3;  // it began anew
+  f.beat(1, {t});
+  CHECK(f.nodes.bytes_down() == 600);
+  t.bytes_down = 5;
+  f.beat(1, {t});
+  CHECK(f.nodes.bytes_down() == 602);
+  f.beat(1, {}, true);
+  CHECK(f.nodes.bytes_down() == 602);
+}
