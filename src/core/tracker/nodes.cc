@@ -136,13 +136,14 @@ void Nodes::on_announce(const wire::AnnounceRequest& request, const Endpoint& pe
     plain_.erase(found);
     return;
   }
-  if (is_new && (shares_ >= all_shares_max || !has_room_for_plain(endpoint.address))) return;
+  if (is_new && !has_room_for_plain(endpoint.address)) return;
 
   const bool whole = request.left == 0u;
   auto& node = plain_[endpoint];
   node.seen = now;
   node.every = interval;
   if (is_new) {
+    ++plain_at_[endpoint.address];
     node.plain = true;
     node.endpoint = endpoint;
     node.id = endpoint.text();
@@ -254,10 +255,9 @@ Nodes::Share* Nodes::share_of(Node& node, const InfoHash& torrent) {
 }
 
 bool Nodes::has_room_for_plain(const IpAddress& address) const {
-  if (plain_.size() >= plain_max) return false;
-  std::size_t count = 0;  // endpoints are in the order of their addresses
-  for (auto it = plain_.lower_bound({address, 0}); it != plain_.end() && it->first.address == address; ++it) ++count;
-  return count < plain_per_address_max;
+  if (plain_.size() >= plain_max || shares_ >= all_shares_max) return false;
+  const auto found = plain_at_.find(address);
+  return found == plain_at_.end() || found->second < plain_per_address_max;
 }
 
 void Nodes::note_new(const Node& node, const std::string& file, bool whole) {
@@ -293,6 +293,7 @@ void Nodes::drop_share(Node& node, std::map<InfoHash, Share>::iterator found) {
 void Nodes::drop(Node& node, bool silent) {
   while (!node.shares.empty()) drop_share(node, node.shares.begin());
   if (const auto id = ids_.find(node.peer_id); id != ids_.end() && id->second == node.id) ids_.erase(id);
+  if (const auto at = plain_at_.find(node.endpoint.address); node.plain && --at->second == 0) plain_at_.erase(at);
   notices_.add(NodeLeft{node.name, node.address(), silent});
 }
 

@@ -23,6 +23,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -128,6 +129,7 @@ class Nodes {
   Notices& notices_;
   std::map<std::string, Node> nodes_;
   std::map<Endpoint, Node> plain_;
+  std::unordered_map<IpAddress, std::size_t> plain_at_;        ///< how many of plain_, by address
   std::map<PeerId, std::string> ids_;                          ///< of nodes_, for addresses()
   std::map<std::pair<InfoHash, PeerId>, Endpoint> plain_ids_;  ///< of plain_, for rule 1
   std::map<InfoHash, Held> torrents_;
