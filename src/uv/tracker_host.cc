@@ -177,18 +177,21 @@ Result<Endpoint> TrackerHost::Parts::endpoint(const Listen& listen) {
   return fail(Exit::not_found, "no_such_host", fmt::format("--listen: cannot find host {}", printable(listen.host)));
 }
 
-/// Rule 4.
+/// Rule 4. A number that a person gave is tried over TCP first, whose error names the port as they know it; a number of
+/// the system's choice comes from UDP, since a socket is given back more easily than a listener.
 Result<Endpoint> TrackerHost::Parts::listen_at(const Endpoint& at) {
   if (!options.udp) return http.listen(at);
   for (int attempts_left = at.port == 0 ? 20 : 1;; --attempts_left) {
     auto udp = std::make_unique<Udp>(*this);
-    const auto bound = udp->socket.bind(at);
-    if (!bound) return bound;
-    udp->at = *bound;
-    auto listening = http.listen({at.address, bound->port});
-    if (!listening && listening.error().code == "port_in_use" && attempts_left > 1) continue;
-    if (listening) sockets.push_back(std::move(udp));
-    return listening;
+    auto listening = at.port == 0 ? udp->socket.bind(at) : http.listen(at);
+    if (!listening) return listening;
+    const Endpoint same{at.address, listening->port};
+    auto other = at.port == 0 ? http.listen(same) : udp->socket.bind(same);
+    if (!other && other.error().code == "port_in_use" && attempts_left > 1) continue;
+    if (!other) return other;
+    udp->at = *other;
+    sockets.push_back(std::move(udp));
+    return other;
   }
 }
 

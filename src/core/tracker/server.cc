@@ -106,7 +106,7 @@ struct TrackerServer::Parts {
   Parts(TrackerOptions o, const std::array<std::uint8_t, 32>& secret)
       : options(std::move(o)),
         random(seed_of(secret, 0)),
-        directory({options.max_torrents, options.max_peers, 256, std::max(1'000u, options.max_torrents / 4)}, random),
+        directory(limits(), random),
         gate(options.token, own_names()),
         udp(key_for(secret, "udp connection ids"), announces),
         events(to_hex(ByteView(key_for(secret, "events")).first(4))) {
@@ -160,6 +160,7 @@ struct TrackerServer::Parts {
   void look(Instant now);
 
   std::string base_url(const wire::HttpRequest& request, const Endpoint& local) const;
+  Directory::Limits limits() const;
   std::vector<std::string> own_names() const;
   wire::Hello hello(const std::string& url) const { return {options.version, options.name, url, gate.has_token()}; }
   Nodes::Facts facts(const InfoHash& torrent) const;
@@ -478,6 +479,15 @@ void TrackerServer::Parts::look(Instant now) {
 }
 
 // ---- The live view -------------------------------------------------------------------------------------------------
+
+/// A quarter of all torrents may begin with one address, as one machine that shares a whole archive does.
+Directory::Limits TrackerServer::Parts::limits() const {
+  Directory::Limits l;
+  l.torrents_max = options.max_torrents;
+  l.peers_max = options.max_peers;
+  l.torrents_per_address_max = std::max(1'000u, options.max_torrents / 4);
+  return l;
+}
 
 std::vector<std::string> TrackerServer::Parts::own_names() const {
   auto names = options.names;
