@@ -199,6 +199,7 @@ void StatusCommand::on_error(const Error& error) {
 void StatusCommand::on_signal(int number) {
   if (number == SIGUSR1) return;
   code_ = 128 + number;
+  if (number == SIGINT && frame_ > 0) voice_.bytes("\n");  // ends the line of the ^C; the last frame stays
   loop_.stop();
 }
 

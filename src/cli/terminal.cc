@@ -190,11 +190,12 @@ void Screen::draw(std::string_view above) {
     frame += fmt::format("... {} lines dropped while this terminal stood still\n", dropped);
   frame += above;
   drawn_.clear();
+  if (!footer_.empty()) frame += "\x1b[?7l";
   for (std::size_t i = 0; i < footer_.size(); ++i) {
     frame += (i == 0 ? "" : "\n") + footer_[i];
     drawn_.push_back(painted_columns(footer_[i]));
   }
-  if (!footer_.empty()) frame += '\r';
+  if (!footer_.empty()) frame += "\r\x1b[?7h";
   out_.write(frame);
 }
 

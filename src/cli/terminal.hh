@@ -68,7 +68,8 @@ std::vector<std::string> fit_rows(std::vector<std::string> lines, std::size_t ro
 /// stderr as people see it: lines scroll, the footer stays below them when there is one.
 ///
 /// The cursor rests at the start of the footer's last line, so that the ^C which a terminal echoes stands where the next frame
-/// overwrites it, and never makes the line wrap.
+/// overwrites it, and never makes the line wrap. The footer is drawn without automatic wrapping: for a moment after a window
+/// became narrower, its size as the system tells it is still the old one.
 class Screen {
  public:
   explicit Screen(bool sticky);
