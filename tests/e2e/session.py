@@ -15,7 +15,7 @@ from case import MIB, check, say
 from process import clean_environment
 from swarm import binary
 
-SIZE = 24 * MIB
+SIZE = 40 * MIB
 SCREENS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'screens')
 COMPARED = 11      # screens that must have been compared
 
@@ -82,12 +82,12 @@ def session(tmux):
 
     get.clear()
     get.type('swarm status -t %s --watch' % where)
-    get.until(r'laptop +seeder.* 0 +now(\n.*)*big\.bin +24\.0 MiB')
+    get.until(r'laptop +seeder.* 0 +now(\n.*)*big\.bin +40\.0 MiB')
     get.press('C-c')
     get.until(r'\n\$ *$')
     get.compare('status-watched', RATE='-')
 
-    seed.until(r'seeding  0 peers .* 2[4-9]\.\d MiB sent')
+    seed.until(r'seeding  0 peers .* 4\d\.\d MiB sent')
     seed.press('C-c')
     seed.until(r'resume with: .*\n(.*\n)*\$ *$')
     seed.compare('seed-stopped')
@@ -194,14 +194,14 @@ def normal(text):
         (r'[0-9a-f]{40}', 'INFOHASH'),
         (r'[█▏▎▍▌▋▊▉][█▏▎▍▌▋▊▉ ]* ', 'BAR '),
         (r'\b\d+(\.\d+)? [KMG]?i?B/s', 'RATE'),
-        (r'\b\d+\.\d+/24\.0 MiB', 'DONE/24.0 MiB'),
+        (r'\b\d+\.\d+/40\.0 MiB', 'DONE/40.0 MiB'),
         (r'(?<![\d.])(?!100)\d+\.\d%', 'PERCENT'),
         (r'ETA \d+:\d+', 'ETA TIME'),
         (r'in \d+\.\d s', 'in SECONDS'),
         (r'\b\d+\.\d MiB sent', 'BYTES sent'),
-        (r'\(\d+ of 48 pieces', '(N of 48 pieces'),
+        (r'\(\d+ of 80 pieces', '(N of 80 pieces'),
         (r'(?m)^(HH:MM:SS(?:  pi  big\.bin)?  )pieces? .* sha1 ok.*\n(?:\1pieces? .* sha1 ok.*\n)*', r'\1PIECES sha1 ok\n'),
-        (r'(48  +)\d\.\d\d', r'\1COPIES'),
+        (r'(80  +)\d\.\d\d', r'\1COPIES'),
         (r'(\S) {3,}', r'\1  '),
     ]:
         text = re.sub(pattern, name, text)
@@ -209,4 +209,4 @@ def normal(text):
 
 
 if __name__ == '__main__':
-    case.run(main)
+    case.run(main, bytes_needed=4 * SIZE)
