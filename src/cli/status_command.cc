@@ -95,7 +95,7 @@ void StatusCommand::on_reply(const Result<wire::HttpResponse>& reply) {
 }
 
 void StatusCommand::rest_or_stop() {
-  if (options_.watch) return again_.start(*options_.watch);
+  if (options_.watch && voice_.is_heard()) return again_.start(*options_.watch);
   loop_.stop();
 }
 

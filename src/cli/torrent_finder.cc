@@ -139,7 +139,11 @@ void TorrentFinder::fetch(const std::string& url, const std::string& called, Don
   ask.url = url;
   ask.body_bytes_max = uv::torrent_bytes_max;
   http_.ask(std::move(ask), [called, done = std::move(done)](const Result<wire::HttpResponse>& reply) {
-    if (!reply) return done(tl::unexpected(reply.error()));
+    if (!reply) {
+      Error error = reply.error();  // its hint is for trackers; this may be any web server
+      if (error.exit == Exit::unreachable) error.hint = "Check the address";
+      return done(tl::unexpected(std::move(error)));
+    }
     if (reply->status == 200) return done(parsed(reply, called));
     done(fail(reply->status == 404 || reply->status == 410 ? Exit::not_found : Exit::unreachable, "http_status",
               fmt::format("{} answered {} {}", printable(called), reply->status, wire::http_reason(reply->status)),

@@ -25,6 +25,9 @@ class Voice {
   Look look() const;      ///< of stderr, as wide as it is now
   Look out_look() const;  ///< of stdout
   bool json() const { return json_; }
+  bool is_heard() const {
+    return !out_.broken();
+  }  ///< false: whoever read stdout is gone, or the disk behind it is full
 
   void result(std::string_view text);   ///< stdout, a line; not with --json
   void bytes(std::string_view bytes);   ///< stdout, as they are
