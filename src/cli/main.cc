@@ -47,6 +47,7 @@ void keep_standard_streams() {
 int run(const std::vector<std::string>& arguments) {
   keep_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that left shows as EPIPE, where it is dealt with
+  std::signal(SIGUSR1, SIG_IGN);  // until there is something to say: whoever asks too early must not end us
   const auto environment = real_environment();
   auto parsed = parse(arguments, environment, read_config);
   Options options = parsed ? std::move(parsed->options) : Options{};

@@ -203,7 +203,7 @@ def twice(work):
 def manual(work):
     """The manual page is clean, as far as this machine can tell."""
     page = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'man', 'swarm.1')
-    for tool in (['mandoc', '-T', 'lint', '-W', 'error'], ['man', '--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-Z']):
+    for tool in (['mandoc', '-T', 'lint', '-W', 'warning'], ['man', '--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-Z']):
         if shutil.which(tool[0]):
             r = subprocess.run([*tool, page], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, 'LC_ALL': 'C.UTF-8'})
             complaints = r.stdout if tool[0] == 'mandoc' else r.stderr

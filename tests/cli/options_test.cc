@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <set>
@@ -325,32 +326,89 @@ TEST_CASE("the man page documents every option of the table, and none besides") 
   for (const auto& name : documented) CHECK_MESSAGE(known.contains(name), "only in the man page: " << name);
 }
 
-TEST_CASE("each swarm line of the README is understood") {
-  const auto page = read(std::filesystem::path(SWARM_SOURCE_ROOT) / "README.md");
-  std::size_t lines = 0;
-  bool code = false;
-  std::size_t begin = 0;
-  while (begin < page.size()) {
+TEST_CASE("the man page has its sections, in order") {
+  const auto page = read(std::filesystem::path(SWARM_SOURCE_ROOT) / "man" / "swarm.1");
+  std::size_t at = 0;
+  for (const auto* section : {"NAME", "SYNOPSIS", "DESCRIPTION", "QUICK START", "TRACKER", "SEED", "GET",
+                              "SEED AND GET", "STATUS", "COMMON OPTIONS", "OUTPUT", "SIGNALS", "ENVIRONMENT", "FILES",
+                              "EXIT STATUS", "EXAMPLES", "COMPATIBILITY", "SECURITY", "SEE ALSO"}) {
+    CAPTURE(section);
+    const auto found = page.find("\n.Sh " + std::string(section) + "\n", at);
+    REQUIRE(found != page.npos);
+    at = found + 1;
+  }
+}
+
+TEST_CASE("the settings that the man page shows are sound") {
+  const auto page = read(std::filesystem::path(SWARM_SOURCE_ROOT) / "man" / "swarm.1");
+  const auto files = page.find("\n.It Pa ~/.config/swarm/config.toml\n");
+  REQUIRE(files != page.npos);
+  const std::string begin = "\n.Bd -literal -offset indent\n", end = "\n.Ed\n";
+  const auto from = page.find(begin, files) + begin.size();
+  const auto text = page.substr(from, page.find(end, from) - from);
+  const ReadFile file = [&text](const std::string&) { return std::optional(text); };
+  const auto get = parse({"get", "x"}, environment({{"HOME", "/home/me"}}), file);
+  REQUIRE(get.has_value());
+  CHECK(get->warnings.empty());
+  CHECK((get->options.trackers.size() == 2 && get->options.dir == "/data" && get->options.overwrite));
+  CHECK(parse({"seed", "x"}, environment({{"HOME", "/home/me"}}), file)->options.dir.empty());
+}
+
+namespace {
+
+/// The lines of a page that run swarm, perhaps behind a prompt, as words without the program's name; `is_code` says which count.
+std::vector<std::vector<std::string>> swarm_lines(const std::string& page,
+                                                  const std::function<bool(const std::string&)>& is_code) {
+  std::vector<std::vector<std::string>> out;
+  for (std::size_t begin = 0; begin < page.size();) {
     const auto end = std::min(page.find('\n', begin), page.size());
     auto line = page.substr(begin, end - begin);
     begin = end + 1;
-    if (line.starts_with("```")) code = !code;
+    const bool code = is_code(line);
     if (const auto prompt = line.find("$ "); code && prompt != line.npos) line.erase(0, prompt + 2);
     line.erase(0, line.find_first_not_of(' ') == line.npos ? line.size() : line.find_first_not_of(' '));
     if (!code || !line.starts_with("swarm ")) continue;
     std::vector<std::string> words;
     for (std::size_t at = 6; at < line.size();) {
       const auto stop = std::min(line.find(' ', at), line.size());
-      if (line[at] == '#') break;
+      if (std::string_view("#>|").find(line[at]) != std::string_view::npos) break;
       if (stop > at) words.push_back(line.substr(at, stop - at));
       at = stop + 1;
     }
-    CAPTURE(line);
-    const auto parsed = parse(words, environment());
-    CHECK_MESSAGE(parsed.has_value(), (parsed ? "" : parsed.error().message));
-    ++lines;
+    out.push_back(std::move(words));
   }
-  CHECK(lines >= 4);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("each swarm line of the man page is understood") {
+  const auto page = read(std::filesystem::path(SWARM_SOURCE_ROOT) / "man" / "swarm.1");
+  bool code = false;
+  const auto lines = swarm_lines(page, [&code](const std::string& line) {
+    if (line.starts_with(".Bd -literal")) code = true;
+    if (line == ".Ed") code = false;
+    return code;
+  });
+  CHECK(lines.size() >= 8);
+  for (const auto& words : lines) {
+    const auto parsed = parse(words, environment());
+    CHECK_MESSAGE(parsed.has_value(), shell_quoted(words) << ": " << (parsed ? "" : parsed.error().message));
+  }
+}
+
+TEST_CASE("each swarm line of the README is understood") {
+  const auto page = read(std::filesystem::path(SWARM_SOURCE_ROOT) / "README.md");
+  bool code = false;
+  const auto lines = swarm_lines(page, [&code](const std::string& line) {
+    if (line.starts_with("```")) code = !code;
+    return code;
+  });
+  CHECK(lines.size() >= 4);
+  for (const auto& words : lines) {
+    const auto parsed = parse(words, environment());
+    CHECK_MESSAGE(parsed.has_value(), shell_quoted(words) << ": " << (parsed ? "" : parsed.error().message));
+  }
   for (const auto* command :
        {"sh subprojects/setup.sh && meson compile -C build demo", "sh subprojects/setup.sh && meson test -C build"}) {
     CHECK_MESSAGE(page.find("\n" + std::string(command) + "\n") != page.npos, "README has not: " << command);

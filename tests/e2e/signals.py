@@ -38,6 +38,45 @@ def main(work):
         stops(tracker, signal.SIGINT, 130)
         stops(tracker.again(), signal.SIGTERM, 143)
         say('seed and tracker: likewise')
+        everywhere(local, work, data)
+
+
+def everywhere(local, work, data):
+    """Each command under each signal; SIGUSR1 only makes it say a line; the second Ctrl-C waits for nobody."""
+    tracker = Tracker(local[0], work, port=0)
+    begin = {
+        'tracker': (lambda: Swarm(local[1], ['tracker', '--listen', '127.0.0.2:0', '--state', os.path.join(work, 'other')], work=work, json_lines=False),
+                    'event=listening', ', 0 connections'),
+        'seed': (lambda: Swarm(local[1], ['seed', data, '-t', tracker.address, '--port', '0', '--interface', '127.0.0.2'], work=work, json_lines=False),
+                 'magnet:?', 'big.bin: seeding 0 peers 0 B/s up 0 B sent 0 whole copies elsewhere'),
+        'get': (lambda: Swarm(local[2], ['get', 'big.bin', '-t', tracker.address, '--port', '0', '--interface', '127.0.0.3', '-d', os.path.join(work, 'nobody')], work=work),
+                '"event":"start"', 'big.bin: 0% 0.0/64.0 MiB 0 B/s eta - pieces 0/128 sha1 ok, 0 bad (waiting: no peer has big.bin)'),
+        'status': (lambda: Swarm(local[1], ['status', '--watch', '1s', '-t', tracker.address], work=work, json_lines=False), 'big.bin', None),
+    }
+    for name, (start, ready, line) in begin.items():
+        for signum, code in CODES.items():
+            process = start()
+            process.line(ready)
+            before = len(process.stderr)
+            process.send(signal.SIGUSR1)
+            if line:
+                process.line(line)
+            check(process.running, '%s does not outlive SIGUSR1' % name)
+            stops(process, signum, code)
+            check(not any('this should not have happened' in l for l in process.stderr[before:]), 'a bug', process.err)
+            case.witnesses.remove(process)
+    say('tracker, seed, get and status: SIGUSR1 and each way to stop')
+
+    seed = begin['seed'][0]()
+    seed.line('magnet:?')
+    tracker.send(signal.SIGSTOP)           # to whom the seed now says goodbye in vain
+    began = time.monotonic()
+    seed.send(signal.SIGTERM)
+    seed.send(signal.SIGINT)               # another signal, or the kernel might make one of both
+    check(seed.wait(5) in (130, 143), 'it did not end by a signal', seed.err)
+    check(time.monotonic() - began < 1 * case.PATIENCE, 'the second Ctrl-C was waited for', time.monotonic() - began)
+    tracker.send(signal.SIGCONT)
+    say('the second Ctrl-C waits for no tracker')
 
 
 def stops(process, signum, code):
