@@ -169,8 +169,9 @@ void StatusCommand::draw(std::vector<std::string> lines) {
   const auto size = screen_size(STDOUT_FILENO);
   std::string frame;
   if (options_.watch) {
-    if (frame_ > 0) frame = fmt::format("\r\x1b[{}A\x1b[J", frame_);
-    if (lines.size() + 1 > size.rows && size.rows > 2) {  // a frame that scrolls could not be drawn over
+    const bool redraws = voice_.terminal().out_sticky;  // else one frame stands below the other
+    if (frame_ > 0) frame = redraws ? fmt::format("\r\x1b[{}A\x1b[J", frame_) : "\n";
+    if (redraws && lines.size() + 1 > size.rows && size.rows > 2) {  // a frame that scrolls could not be drawn over
       const auto more = lines.size() - (size.rows - 2);
       lines.resize(size.rows - 2);
       lines.push_back(fmt::format("... {} more lines", more));

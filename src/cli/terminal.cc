@@ -71,7 +71,9 @@ Terminal judge_terminal(bool out, bool err, Colour wanted, const Environment& en
   t.utf8 = utf8_locale(environment);
   t.out_colour = wants_colour(wanted, t.out, environment);
   t.err_colour = wants_colour(wanted, t.err, environment);
-  t.sticky = t.err && environment("TERM").value_or("dumb") != "dumb";
+  const bool dumb = environment("TERM").value_or("dumb") == "dumb";
+  t.out_sticky = t.out && !dumb;
+  t.sticky = t.err && !dumb;
   return t;
 }
 

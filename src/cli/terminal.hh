@@ -17,7 +17,7 @@ struct Terminal {
   bool out = false, err = false;  ///< is a terminal
   bool utf8 = false;              ///< the locale is UTF-8
   bool out_colour = false, err_colour = false;
-  bool sticky = false;  ///< stderr can redraw lines (TERM is not dumb)
+  bool out_sticky = false, sticky = false;  ///< stdout, stderr can redraw lines (TERM is not dumb)
 };
 Terminal find_terminal(Colour wanted, const Environment& environment);
 /// The same, for streams that are terminals or not.

@@ -172,6 +172,11 @@ def person(work):
         assert '\x1b[1mNODE' in look.seen, look.seen
         lines = look.seen.replace('\r', '').split('\n')
         assert all(len(re.sub(r'\x1b\[[0-9;]*m', '', l)) <= 40 for l in lines) and 'COPIES' in look.seen, lines
+        dumb = start('status', '-t', where, '--watch', '100ms', TERM='dumb')
+        dumb.until(r'(NODE[^\0]*FILE[^\0]*){2}')
+        dumb.send(signal.SIGTERM)
+        dumb.ends(143)
+        assert '\x1b' not in dumb.seen, dumb.seen
         piped = run(work, 'status', '--files', '-t', where)
         assert piped.stdout.startswith(b'a.bin\t25165824\t48\t1.00\t1\t0\tswarm get a.bin -t '), piped
 

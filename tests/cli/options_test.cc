@@ -8,6 +8,7 @@
 #include <functional>
 #include <iterator>
 #include <map>
+#include <random>
 #include <set>
 
 using namespace swarm;
@@ -291,6 +292,53 @@ TEST_CASE("globs, web seeds, and what only status has") {
 
 TEST_CASE("words as a shell reads them back") {
   CHECK(shell_quoted({"swarm", "get", "a b", "it's", "", "x[1]", "é"}) == "swarm get 'a b' 'it'\\''s' '' 'x[1]' é");
+}
+
+TEST_CASE("whatever is said: options or a usage error in clean text, never an exception") {
+  std::mt19937 random(5);
+  const auto any = [&random](std::size_t below) {
+    return std::uniform_int_distribution<std::size_t>(0, below - 1)(random);
+  };
+  std::vector<std::string> pool = {"",        "-",        "--",   "---", "=",    "--=",         "-=", "-tnas", "-vvv",
+                                   "-hv",     "--json=",  "-w",   "[",   "]",    "[x]",         "{}", "%",     "++",
+                                   "\x1b[2J", "\xff\xfe", "日本", "a b", "10",   "1s",          "x",  "nas",   "--no-",
+                                   "-\x01",   "--\x1b[m", "'",    "\n",  "true", "--completion"};
+  for (const CommandSpec& c : command_table()) pool.emplace_back(c.name);
+  for (const OptionSpec& o : option_table()) {
+    pool.push_back("--" + std::string(o.name));
+    pool.push_back("--" + std::string(o.name) + "=" + pool[any(30)]);
+    if (o.letter) pool.push_back(std::string("-") + o.letter);
+  }
+  std::size_t understood = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::vector<std::string> words;
+    if (any(4) != 0) words.emplace_back(command_table()[any(command_table().size())].name);
+    for (auto n = any(5); n > 0; --n)
+      words.insert(words.begin() + static_cast<std::ptrdiff_t>(any(words.size() + 1)), pool[any(pool.size())]);
+    std::map<std::string, std::string> variables;
+    if (any(3) == 0) variables[option_table()[any(option_table().size())].environment()] = pool[any(pool.size())];
+    const auto& setting = option_table()[any(option_table().size())];
+    const ReadFile file = [&](const std::string&) -> Result<std::optional<std::string>> {
+      return std::optional(std::string(setting.name) + " = 'x'");
+    };
+    variables["HOME"] = "/home/me";
+    CAPTURE(words);
+    const auto parsed = parse(words, environment(variables), any(2) == 0 ? file : ReadFile{});
+    const auto is_clean = [](const std::string& text) {
+      return std::ranges::none_of(text, [](unsigned char c) { return (c < 0x20 && c != '\n') || c == 0x7f; });
+    };
+    if (!parsed) {
+      CHECK((parsed.error().exit == Exit::usage || parsed.error().exit == Exit::not_found));
+      CHECK_FALSE(parsed.error().message.empty());
+      CHECK(is_clean(parsed.error().message));
+      CHECK(is_clean(parsed.error().hint));
+    } else {
+      ++understood;
+      CHECK((parsed->options.command != Command::none || !parsed->answer.empty()));
+      for (const auto& warning : parsed->warnings) CHECK(is_clean(warning));
+    }
+  }
+  CHECK(understood > 1'000);
 }
 
 TEST_CASE("the man page documents every option of the table, and none besides") {
