@@ -279,7 +279,7 @@ TEST_CASE("metadata: two sizes at a time, and turns when more wait") {
   m.on_offered(c, 12'000'000, start + 5s);
   CHECK(asks(m, c, start + 5s).empty());
   // a gives one piece after the other, b nothing: b's place goes to c.
-  const auto whole = content(10'000'000);
+  const Buffer whole(10'000'000);
   std::uint32_t piece = 0;
   for (auto now = start + 6s; now < start + 19s; now += 6s) {
     m.on_data(a, piece_of(whole, piece++), now);
@@ -288,11 +288,11 @@ TEST_CASE("metadata: two sizes at a time, and turns when more wait") {
   CHECK(m.next_wake() == start + 20s);
   CHECK(asks(m, c, start + 20s) == Pieces{0, 1, 2, 3});
   CHECK(asks(m, b, start + 20s).empty());
-  m.on_data(b, piece_of(content(11'000'000), 0), start + 21s);  // too late
+  m.on_data(b, piece_of(Buffer(11'000'000), 0), start + 21s);  // too late
   CHECK(m.bytes_total() == 10'000'000);
 
   // a is alone in having progress and still gives way a minute after somebody began to wait, for b.
-  const auto third = content(12'000'000);
+  const Buffer third(12'000'000);
   auto now = start + 22s;
   for (std::uint32_t i = 0; now < start + 80s; now += 5s, ++i) {
     m.on_data(a, piece_of(whole, piece++), now);
@@ -357,7 +357,7 @@ TEST_CASE("metadata: three liars and one honest peer (THREATS, row 6)") {
   std::shared_ptr<const Buffer> got;
   for (int round = 0; round < 100; ++round) {
     for (const ConnId conn : {a, b, c, d}) {
-      const auto lie = content(static_cast<std::uint32_t>(bytes), number(conn));
+      const Buffer lie(truth.size(), static_cast<std::uint8_t>(number(conn)));
       if (const auto piece = m.next(conn, start)) m.on_data(conn, piece_of(conn == d ? truth : lie, *piece), start);
     }
     while ((got = m.complete()) != nullptr && *got != truth) {
@@ -385,7 +385,8 @@ struct Actor {
 
 TEST_CASE("metadata: any crowd of liars around one honest peer: it finishes, and no honest peer is proved a liar") {
   int mixed = 0, proofs = 0;
-  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+  for (std::uint64_t n = 1; n <= 121; ++n) {
+    const auto seed = n <= 120 ? n : 1216;  // with this one a turn once ended and nobody was woken to take the next
     CAPTURE(seed);
     Random random(seed);
     const auto bytes = static_cast<std::uint32_t>(1 + random.below(20 * metadata_piece_bytes));
@@ -475,8 +476,8 @@ TEST_CASE("metadata: any crowd of liars around one honest peer: it finishes, and
     }
     REQUIRE(*got == truth);
   }
-  CHECK(mixed > 30);
-  CHECK(proofs > 300);
+  CHECK(mixed > 10);
+  CHECK(proofs > 100);
 }
 
 TEST_CASE("metadata uploads: any piece, twice the whole to a peer, then rejects") {
