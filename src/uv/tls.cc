@@ -122,6 +122,7 @@ TrustPlaces TrustPlaces::of_environment() {
       if (!part.empty()) out.folders.emplace_back(part);
     }
   }
+  out.both = !out.files.empty() && !out.folders.empty();
   if (!out.files.empty() || !out.folders.empty()) return out;
   out.files = {"/etc/ssl/certs/ca-certificates.crt",                 // Debian, Arch, Gentoo
                "/etc/pki/tls/certs/ca-bundle.crt",                   // Fedora, RHEL
@@ -139,7 +140,7 @@ Result<std::shared_ptr<const TrustStore>> TrustStore::load(const TrustPlaces& pl
   for (const auto& file : places.files) {
     if (store->certificates_->empty()) mbedtls_x509_crt_parse_file(&chain, file.c_str());
   }
-  if (store->certificates_->empty()) {
+  if (places.both || store->certificates_->empty()) {
     for (const auto& folder : places.folders) mbedtls_x509_crt_parse_path(&chain, folder.c_str());
   }
   // Single certificates that are too new or too odd for the library are left out; the others still count.

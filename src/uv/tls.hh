@@ -26,7 +26,8 @@ namespace swarm::uv {
 /// Where the certificates of authorities are looked for.
 struct TrustPlaces {
   std::vector<std::string> files;    ///< PEM; the first that exists is taken
-  std::vector<std::string> folders;  ///< all of their files are taken; only when no file was
+  std::vector<std::string> folders;  ///< all of their files are taken, when no file was
+  bool both = false;                 ///< … or besides it
   /// SSL_CERT_FILE and SSL_CERT_DIR (several, with ':' between) where they are set, else where systems keep them.
   static TrustPlaces of_environment();
 };

@@ -120,6 +120,11 @@ TEST_CASE("tls: an authority that is not in the store, and a store that is not t
     }
     CHECK(run_until(*loop, [&] { return client.under_way() == 0; }));
     CHECK(right == 3);
+    // A file and a folder that are both named both count.
+    const Variable other("SSL_CERT_FILE", servers.authority().substr(0, servers.authority().rfind('/')) + "/self.pem");
+    HttpClient both(*loop);
+    CHECK(body(get(*loop, both, servers.url("good", "/x"))) == "/x localhost");
+    CHECK(body(get(*loop, both, servers.url("self", "/x"))) == "/x localhost");
   }
 }
 

@@ -553,3 +553,55 @@ TEST_CASE("http: a reply to HEAD ends with its head") {
     }
   }
 }
+
+TEST_CASE("http: what is streamed is what is kept, however damaged the bytes and wherever they are cut") {
+  const std::string head = "HTTP/1.1 200 OK\r\nServer: x\r\n";
+  const std::string whole[] = {
+      head + "Content-Length: 20\r\n\r\n01234567890123456789",
+      head + "Transfer-Encoding: chunked\r\n\r\n5;a=b\r\n01234\r\nf\r\n567890123456789\r\n0\r\nX: y\r\n\r\n",
+      head + "Connection: close\r\n\r\n01234567890123456789",
+      head + "Content-Length: 0\r\n\r\n" + head + "Content-Length: 1\r\n\r\nx"};
+  int good = 0, bad = 0;
+  for (std::uint64_t seed = 0; seed < 20'000; ++seed) {
+    Random random(seed);
+    auto text = whole[seed % 4];
+    for (auto changes = random.below(3); changes > 0; --changes) {
+      auto& c = text[random.below(text.size())];
+      c = random.below(2) == 0 ? static_cast<char>(random.below(256)) : text[random.below(text.size())];
+    }
+    HttpResponseReader keeps({.body_bytes_max = 1000}), streams({.body_bytes_max = 1000});
+    streams.stream();
+    std::optional<HttpResponse> kept;
+    std::string streamed;
+    HttpFault kept_fault = HttpFault::none, stream_fault = HttpFault::none;
+    for (std::size_t at = 0; at < text.size() && !kept && kept_fault == HttpFault::none;) {
+      const auto part = as_bytes(std::string_view(text).substr(at, 1 + random.below(20)));
+      at += part.size();
+      kept_fault = keeps.on_received(part);
+      stream_fault = streams.on_received(part);
+      for (const auto view : streams.body_parts()) streamed += as_text(view);
+      kept = keeps.next();
+    }
+    if (!kept && kept_fault == HttpFault::none) {
+      kept_fault = keeps.on_end();
+      stream_fault = streams.on_end();
+      kept = keeps.next();
+    }
+    CAPTURE(seed);
+    CAPTURE(text);
+    const auto passed = streams.next();
+    REQUIRE(passed.has_value() == kept.has_value());
+    if (kept) {
+      ++good;
+      CHECK(streamed == as_text(kept->body));
+      CHECK(passed->status == kept->status);
+      CHECK(passed->headers.fields == kept->headers.fields);
+    } else {
+      ++bad;
+      // What had no limit may have been cut only for being longer than what is kept.
+      if (kept_fault != HttpFault::body_too_large) CHECK(stream_fault == kept_fault);
+    }
+  }
+  CHECK(good > 5000);
+  CHECK(bad > 2000);
+}
