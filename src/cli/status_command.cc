@@ -128,11 +128,11 @@ Result<wire::PieceHolders> StatusCommand::read_pieces(const Result<wire::HttpRes
 }
 
 Result<wire::Status> StatusCommand::read(const Result<wire::HttpResponse>& reply) const {
-  if (!reply) return tl::unexpected(tracker_error(address_, reply.error()));
-  if (reply->status == 200) {
+  if (!reply && !address_.udp()) return tl::unexpected(tracker_error(address_, reply.error()));
+  if (reply && reply->status == 200) {
     if (auto status = wire::status_from_json(as_text(reply->body))) return status;
   }
-  if (reply->status == 401 || reply->status == 403) return tl::unexpected(api_error(address_, *reply));
+  if (reply && (reply->status == 401 || reply->status == 403)) return tl::unexpected(api_error(address_, *reply));
   return fail(Exit::unreachable, "plain_tracker",
               fmt::format("{} is no swarm tracker: it has no status to show", address_.base));
 }

@@ -130,11 +130,6 @@ void TorrentFinder::read_file(const std::string& path, Done done) {
 }
 
 void TorrentFinder::fetch(const std::string& url, const std::string& called, Done done) {
-  if (url.starts_with("https://")) {
-    return done(fail(Exit::unreachable, "not_http",
-                     fmt::format("{}: this version does not speak https", printable(url)),
-                     "Fetch it with another program, then give the file"));
-  }
   uv::HttpAsk ask;
   ask.url = url;
   ask.body_bytes_max = uv::torrent_bytes_max;

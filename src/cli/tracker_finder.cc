@@ -17,7 +17,7 @@ namespace {
 
 tl::unexpected<Error> no_address(std::string_view text) {
   return fail(Exit::usage, "bad_tracker", fmt::format("-t: '{}' is no address of a tracker", printable(text)),
-              "Use HOST, HOST:PORT or http://HOST:PORT");
+              "Use HOST, HOST:PORT, http(s)://HOST:PORT or udp://HOST:PORT");
 }
 
 bool is_loopback_host(const std::string& host) {
@@ -27,12 +27,12 @@ bool is_loopback_host(const std::string& host) {
 
 FoundTracker judge(TrackerAddress address, const Result<wire::HttpResponse>& reply) {
   FoundTracker found{std::move(address), FoundTracker::Kind::silent, {}, {}};
-  if (!reply) {
+  if (!reply && !found.address.udp()) {
     found.error = tracker_error(found.address, reply.error());
     return found;
   }
-  auto hello = reply->status == 200 ? wire::hello_from_json(as_text(reply->body))
-                                    : Result<wire::Hello>(fail(Exit::other, "bad_message", "no hello"));
+  auto hello = reply && reply->status == 200 ? wire::hello_from_json(as_text(reply->body))
+                                             : Result<wire::Hello>(fail(Exit::other, "bad_message", "no hello"));
   if (hello) {
     found.kind = FoundTracker::Kind::swarm;
     found.hello = std::move(*hello);
@@ -51,18 +51,12 @@ FoundTracker judge(TrackerAddress address, const Result<wire::HttpResponse>& rep
 
 Result<TrackerAddress> parse_tracker(std::string_view text) {
   TrackerAddress out;
-  std::string host, target = "/";
+  std::string scheme = "http", host, target = "/";
   std::uint16_t port = 0;
   if (text.find("://") != text.npos) {
     const auto url = wire::parse_url(text);
-    if (!url || url->host.empty()) return no_address(text);
-    if (url->scheme == "https" || url->scheme == "udp") {
-      return fail(Exit::unreachable, "not_http",
-                  fmt::format("-t: this version reaches trackers by http, not by {}: {}", url->scheme, printable(text)),
-                  "Most trackers also answer at http://");
-    }
-    if (url->scheme != "http") return no_address(text);
-    host = url->host, port = url->port, target = url->target;
+    if (!url || url->host.empty() || url->port == 0) return no_address(text);
+    scheme = url->scheme, host = url->host, port = url->port, target = url->target;
   } else {
     const auto place = parse_host_port(text);
     if (!place || place->host.find_first_of("/?# @") != std::string::npos) return no_address(text);
@@ -70,11 +64,13 @@ Result<TrackerAddress> parse_tracker(std::string_view text) {
     port = place->port == 0 ? tracker_port : place->port;
   }
   const auto bracketed = host.find(':') == host.npos ? host : fmt::format("[{}]", host);
-  const auto root = wire::Url{"http", host, port, "/"};
-  out.base = fmt::format("http://{}", root.authority());
+  const auto root = wire::Url{scheme, host, port, "/"};
+  out.base = fmt::format("{}://{}", scheme, root.authority());
   out.announce = target == "/" ? out.base + "/announce" : out.base + target;
+  if (out.udp()) out.announce = text;  // its path, where it has one, is told to the tracker as it is (BEP 41)
   out.label = fmt::format("{}:{}", bracketed, port);
   out.typed = port == tracker_port ? bracketed : out.label;
+  if (scheme != "http") out.typed = out.base;
   out.loopback = is_loopback_host(host);
   return out;
 }
@@ -92,7 +88,7 @@ void find_trackers(uv::HttpClient& http, std::vector<TrackerAddress> addresses,
   round->done = std::move(done);
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     uv::HttpAsk ask;
-    ask.url = addresses[i].base;
+    ask.url = addresses[i].base;  // of a UDP tracker: refused on a later turn, which is all that judge() needs
     ask.deadline = 6s;
     ask.request.target = "/api/v1/hello";
     http.ask(std::move(ask), [round, i, address = addresses[i]](const Result<wire::HttpResponse>& reply) {

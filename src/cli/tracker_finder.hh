@@ -16,15 +16,17 @@ constexpr std::uint16_t tracker_port = 6969;
 
 /// A tracker as a person named it.
 struct TrackerAddress {
-  std::string base;       ///< "http://nas:6969", where the API is asked
+  std::string base;       ///< "http://nas:6969", where the API is asked; "udp://nas:6969" has none
   std::string announce;   ///< "http://nas:6969/announce", for torrents and other clients
   std::string label;      ///< "nas:6969"
   std::string typed;      ///< the shortest that -t takes: "nas"
   bool loopback = false;  ///< no other machine can use it
+
+  bool udp() const { return base.starts_with("udp://"); }  ///< a plain tracker, without asking it
 };
 
-/// "nas", "nas:7000", "[::1]:7000", "http://nas:7000", "http://host/announce". A bare host means http and port 6969.
-/// Exit::usage for what is none of them, Exit::unreachable for udp:// and https://, which this version does not speak.
+/// "nas", "nas:7000", "[::1]:7000", "http://nas:7000", "https://host/announce", "udp://host:port". A bare host means http
+/// and port 6969. Exit::usage for what is none of them.
 Result<TrackerAddress> parse_tracker(std::string_view text);
 
 struct FoundTracker {

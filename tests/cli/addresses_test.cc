@@ -37,6 +37,13 @@ TEST_CASE("-t: host, host:port, URL; a bare host means http and port 6969") {
            Row{"http://nas:6969/", "http://nas:6969", "http://nas:6969/announce", "nas:6969", "nas"},
            Row{"http://t.example/x/announce?k=1", "http://t.example", "http://t.example/x/announce?k=1", "t.example:80",
                "t.example:80"},
+           Row{"https://t.example", "https://t.example", "https://t.example/announce", "t.example:443",
+               "https://t.example"},
+           Row{"https://t.example:6969/x/announce", "https://t.example:6969", "https://t.example:6969/x/announce",
+               "t.example:6969", "https://t.example:6969"},
+           Row{"udp://nas:6969", "udp://nas:6969", "udp://nas:6969", "nas:6969", "udp://nas:6969"},
+           Row{"udp://[::1]:1337/announce", "udp://[::1]:1337", "udp://[::1]:1337/announce", "[::1]:1337",
+               "udp://[::1]:1337"},
        }) {
     CAPTURE(row.text);
     const auto a = parse_tracker(row.text);
@@ -50,19 +57,19 @@ TEST_CASE("-t: host, host:port, URL; a bare host means http and port 6969") {
   CHECK(parse_tracker("localhost:7000")->loopback);
   CHECK(parse_tracker("http://[::1]:1")->loopback);
   CHECK_FALSE(parse_tracker("nas")->loopback);
+  CHECK(parse_tracker("udp://127.0.0.1:1")->loopback);
+  CHECK(parse_tracker("udp://nas:1")->udp());
+  CHECK_FALSE(parse_tracker("https://nas:1")->udp());
 }
 
 TEST_CASE("-t: what is no address") {
-  for (const auto* text : {"", ":6969", "nas:", "nas:99999", "nas:x", "ftp://nas", "http://", "nas/announce", "a b"}) {
+  for (const auto* text : {"", ":6969", "nas:", "nas:99999", "nas:x", "ftp://nas", "http://", "nas/announce", "a b",
+                           "udp://nas", "udp://nas:0", "udp://:6969"}) {
     CAPTURE(text);
     const auto a = parse_tracker(text);
     REQUIRE_FALSE(a);
     CHECK(a.error().exit == Exit::usage);
-    CHECK(a.error().hint == "Use HOST, HOST:PORT or http://HOST:PORT");
-  }
-  for (const auto* text : {"udp://nas:6969", "https://nas/announce"}) {
-    CAPTURE(text);
-    CHECK(parse_tracker(text).error().exit == Exit::unreachable);
+    CHECK(a.error().hint == "Use HOST, HOST:PORT, http(s)://HOST:PORT or udp://HOST:PORT");
   }
 }
 
