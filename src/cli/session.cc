@@ -67,7 +67,9 @@ void Session::find_trackers(std::function<void(Result<std::vector<FoundTracker>>
       driver_->http(), std::move(addresses), [this, done = std::move(done)](std::vector<FoundTracker> found) {
         for (const auto& t : found) {
           if (t.address.loopback && t.kind != FoundTracker::Kind::silent && options_.command == Command::seed) {
-            voice_.advise(fmt::format("warning: other machines cannot use {}; use -t {}{}", t.address.typed,
+            const auto& base = t.address.base;
+            const auto scheme = base.starts_with("http://") ? std::string() : base.substr(0, base.find("//") + 2);
+            voice_.advise(fmt::format("warning: other machines cannot use {}; use -t {}{}{}", t.address.typed, scheme,
                                       host_name(), t.address.label.substr(t.address.label.rfind(':'))));
           }
         }
