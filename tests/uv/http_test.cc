@@ -554,7 +554,7 @@ TEST_CASE("a streamed reply: paused, nothing comes and nobody loses patience; re
   std::size_t got = 0;
   std::optional<Reply> reply;
   std::optional<HttpClient::CallId> call;
-  HttpAsk what{.url = server.url("/large"), .request = {}, .stall_within = 30ms};
+  HttpAsk what{.url = server.url("/large"), .request = {}, .stall_within = 500ms};
   what.on_body = [&](ByteView bytes) {
     if (got == 0) client.read(*call, false);
     got += bytes.size();
@@ -564,7 +564,7 @@ TEST_CASE("a streamed reply: paused, nothing comes and nobody loses patience; re
   const auto before = got;
   bool later = false;
   Timer patience(*loop, [&] { later = true; });
-  patience.start(100ms);  // longer than it may stall
+  patience.start(800ms);  // longer than it may stall
   REQUIRE(run_until(*loop, [&] { return later; }));
   CHECK(got == before);
   CHECK(got <= 64 * 1024);
@@ -581,16 +581,17 @@ TEST_CASE("a streamed reply that stalls, is cut, or is no HTTP behind its head")
   struct Row {
     const char *said, *got, *code;
     bool end;
+    Duration patience;
   };
-  for (const Row& row :
-       {Row{"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "abc", "stalled", false},
-        Row{"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "abc", "bad_reply", true},
-        Row{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n", "abc", "bad_reply", false}}) {
+  for (const Row& row : {Row{"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "abc", "stalled", false, 40ms},
+                         Row{"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "abc", "bad_reply", true, 60s},
+                         Row{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n", "abc",
+                             "bad_reply", false, 60s}}) {
     CAPTURE(std::string(row.said));
     CAPTURE(row.end);
     Script script(*loop, row.said, row.end);
     std::string got;
-    HttpAsk what{.url = script.url(), .request = {}, .stall_within = 40ms};
+    HttpAsk what{.url = script.url(), .request = {}, .stall_within = row.patience};
     what.on_body = [&](ByteView bytes) { got += as_text(bytes); };
     const auto reply = ask(*loop, client, std::move(what));
     REQUIRE_FALSE(reply);

@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/random.hh"
 #include "servers.hh"
 #include "uv/http_client.hh"
+#include "uv/tcp.hh"
 
 using namespace swarm;
 using namespace swarm::uv;
@@ -24,6 +26,69 @@ Reply get(Loop& loop, HttpClient& client, const std::string& url) {
   return ask(loop, client, {.url = url, .request = {}, .deadline = 60s});
 }
 std::string body(const Reply& reply) { return reply ? std::string(as_text(reply->body)) : reply.error().message; }
+
+/// Stands between a client and a server, and spoils what the server says.
+class Meddler {
+ public:
+  Meddler(Loop& loop, std::uint16_t server)
+      : loop_(loop),
+        server_(server),
+        listener_(loop, [this](Descriptor socket, const Endpoint&) { join(std::move(socket)); }) {
+    const auto bound = listener_.listen(loopback_any_port);
+    REQUIRE(bound);
+    at = *bound;
+  }
+  Endpoint at;
+  std::size_t flip_at = SIZE_MAX;  ///< this byte of what the server says gets another value
+  std::size_t cut_at = SIZE_MAX;   ///< what follows is never said: the connection ends there
+  std::size_t said = 0;            ///< by the server, over the last connection
+
+ private:
+  void join(Descriptor socket) {
+    said = 0;
+    cut_ = false;
+    waiting_.clear();
+    to_server_.reset();
+    to_client_ = std::make_unique<TcpStream>(
+        loop_, std::move(socket),
+        TcpStream::Events{
+            .on_bytes =
+                [this](ByteView bytes) { to_server_ ? to_server_->write(to_buffer(bytes)) : append(waiting_, bytes); },
+            .on_end = [](int) {},
+            .on_drained = [] {}});
+    to_client_->read(true);
+    connect_.emplace(
+        loop_, Endpoint{loopback_any_port.address, server_}, Interface{}, [this](int error, Descriptor made) {
+          REQUIRE(error == 0);
+          to_server_ =
+              std::make_unique<TcpStream>(loop_, std::move(made),
+                                          TcpStream::Events{.on_bytes = [this](ByteView b) { pass_on(to_buffer(b)); },
+                                                            .on_end = [this](int) { to_client_->end(); },
+                                                            .on_drained = [] {}});
+          to_server_->read(true);
+          to_server_->write(std::exchange(waiting_, {}));
+        });
+  }
+  void pass_on(Buffer bytes) {
+    if (cut_) return;
+    if (flip_at >= said && flip_at - said < bytes.size()) bytes[flip_at - said] ^= 0x10;
+    if (cut_at <= said + bytes.size()) {
+      bytes.resize(cut_at - said);
+      cut_ = true;
+    }
+    said += bytes.size();
+    if (!bytes.empty()) to_client_->write(std::move(bytes));
+    if (cut_) to_client_->end();
+  }
+
+  Loop& loop_;
+  std::uint16_t server_;
+  Buffer waiting_;
+  bool cut_ = false;
+  std::unique_ptr<TcpStream> to_client_, to_server_;
+  std::optional<TcpConnect> connect_;
+  TcpListener listener_;
+};
 
 /// A client that trusts the test's authority and no other.
 struct Trusting {
@@ -189,4 +254,54 @@ TEST_CASE("tls: streamed, with pauses: nothing is lost, and nothing comes while 
   CHECK(got == 3'000'000);
   CHECK(same);
   CHECK((*reply)->body.empty());
+}
+
+TEST_CASE("tls: a byte that was changed on the way, or a stream that was cut, is never taken for the reply") {
+  Trusting t;
+  Meddler meddler(*t.loop, t.servers.port("good"));
+  const auto ask_anew = [&](const char* target) {
+    HttpClient fresh(*t.loop);  // a handshake of its own each time
+    return get(*t.loop, fresh, "https://localhost:" + std::to_string(meddler.at.port) + target);
+  };
+  REQUIRE(body(ask_anew("/a")) == "/a localhost");
+  const auto whole = meddler.said;
+  REQUIRE(whole > 500);
+  Random random(1);
+  int failed = 0;
+  for (int i = 0; i < 40; ++i) {
+    meddler.flip_at = random.below(whole);
+    CAPTURE(meddler.flip_at);
+    HttpClient fresh(*t.loop);
+    // A length that was changed may have the client wait for more; then it is the deadline that ends it.
+    const auto reply =
+        ask(*t.loop, fresh,
+            {.url = "https://localhost:" + std::to_string(meddler.at.port) + "/a", .request = {}, .deadline = 300ms});
+    if (reply) {
+      CHECK(body(reply) == "/a localhost");  // behind all that counts: a ticket, say
+    } else {
+      ++failed;
+      CHECK(reply.error().exit == Exit::unreachable);
+    }
+  }
+  CHECK(failed > 20);
+  meddler.flip_at = SIZE_MAX;
+  for (int i = 0; i < 40; ++i) {
+    meddler.cut_at = random.below(whole);
+    CAPTURE(meddler.cut_at);
+    const auto reply = ask_anew("/a");
+    if (reply) {
+      CHECK(body(reply) == "/a localhost");
+    } else {
+      CHECK(reply.error().exit == Exit::unreachable);
+    }
+  }
+  // Without a length only TLS's goodbye tells that nothing is missing.
+  meddler.cut_at = SIZE_MAX;
+  CHECK(body(ask_anew("/whole")) == "body");
+  const auto with_goodbye = meddler.said;
+  // The goodbye takes some 30 bytes; a handshake is a few bytes longer or shorter each time, as its signature is.
+  for (const std::size_t missing : {10, 14, 18, 22, 45, 60}) {
+    meddler.cut_at = with_goodbye - missing;
+    CHECK_FALSE(ask_anew("/whole"));
+  }
 }

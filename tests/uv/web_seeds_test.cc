@@ -298,7 +298,7 @@ TEST_CASE("web seeds: a server that stalls, and one that is not there") {
   });
   const auto at = stalling.listen(loopback_any_port);
   REQUIRE(at);
-  Taker taker(*loop, 50ms);
+  Taker taker(*loop, 1s);  // for connecting, too, on a busy machine
   CHECK(taker.fetch(WebContent(info, {"http://" + at->text() + "/f"}), 0, 10) == "stalled");
   CHECK(taker.got == "0123");
   Endpoint nobody;
@@ -325,7 +325,7 @@ TEST_CASE("web seeds: closed from everywhere, and asked anew under the same name
     const auto got = taker.got.size();
     for (int i = 0; i < 3; ++i) loop->run_once(false);
     CHECK(taker.got.size() == got);
-    CHECK((taker.ended ? *taker.ended && got == bytes.size() : got < bytes.size()));
+    CHECK((!taker.ended || (*taker.ended && got == bytes.size())));
   }
   // From inside on_bytes, where the rest of what came must not reach the next one.
   int began = 1;
