@@ -10,6 +10,7 @@
 #include "base/text.hh"
 #include "cli/commands.hh"
 #include "cli/description.hh"
+#include "cli/follow.hh"
 #include "cli/piece_ranges.hh"
 #include "cli/tables.hh"
 #include "cli/tracker_finder.hh"
@@ -31,10 +32,19 @@ class StatusCommand {
         address_(std::move(address)),
         http_(loop),
         again_(loop, [this] { ask(); }),
-        signals_(loop, [this](int number) { on_signal(number); }) {}
+        signals_(loop, [this](int number) { on_signal(number); }) {
+    if (!options_.follow) return;
+    follow_ = std::make_unique<Follow>(loop_, http_, voice_, address_,
+                                       options_.words.empty() ? std::string() : options_.words[0],
+                                       [this](const Error& error) { on_error(error); });
+  }
 
   int run() {
-    ask();
+    if (follow_) {
+      follow_->begin();
+    } else {
+      ask();
+    }
     loop_.run();
     return code_;
   }
@@ -59,8 +69,9 @@ class StatusCommand {
   uv::HttpClient http_;
   uv::Timer again_;
   uv::Signals signals_;
-  bool shown_ = false;     ///< a frame stands on the terminal
-  std::size_t frame_ = 0;  ///< its lines
+  std::unique_ptr<Follow> follow_;  ///< with --follow
+  bool shown_ = false;              ///< a frame stands on the terminal
+  std::size_t frame_ = 0;           ///< its lines
   std::string last_error_;
   int code_ = 0;
 };
