@@ -10,6 +10,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "base/error.hh"
 #include "disk/descriptor.hh"

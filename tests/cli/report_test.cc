@@ -57,6 +57,27 @@ TEST_CASE("the events of get, as UX.md promises them") {
         R"("hint":"start 'swarm seed debian.iso' on a machine that has it"})");
 }
 
+TEST_CASE("the events of get's other ways") {
+  CHECK(
+      whole_json(debian(), "/data/debian.iso", 15.2, true) ==
+      R"({"v":1,"event":"whole","name":"debian.iso","path":"/data/debian.iso","seconds":15.200,"bytes_down":396361728,"bytes_up":190840832,"hash_failures":1})");
+  CHECK(checked_json({"debian.iso", some_hash(), "/data/debian.iso", 1262, 1260}) ==
+        R"({"v":1,"event":"checked","name":"debian.iso","infohash":"3f1c000000000000000000000000000000000001",)"
+        R"("path":"/data/debian.iso","pieces":1262,"pieces_right":1260})");
+  wire::Metainfo m;
+  m.name = "photos";
+  m.info_hash = some_hash();
+  m.files.push_back({.path = {"a", "b\".jpg"}, .length = 5'000'000'000, .pad = false, .executable = false});
+  m.files.push_back({.path = {".pad", "7"}, .length = 7, .pad = true, .executable = false});
+  m.files.push_back({.path = {"\xff"}, .length = 0, .pad = false, .executable = false});
+  CHECK(
+      list_json(m, {}) ==
+      R"({"v":1,"event":"list","name":"photos","infohash":"3f1c000000000000000000000000000000000001","bytes_total":5000000000,)"
+      R"("files":[{"number":1,"path":"a/b\".jpg","bytes":5000000000},{"number":2,"path":"�","bytes":0}]})");
+  CHECK(list_json(m, {false, false, true}).find(R"("files":[{"number":2,)") != std::string::npos);
+  CHECK(is_json(list_json(m, {})));
+}
+
 TEST_CASE("the events of seed") {
   auto t = debian();
   t.seed = true;

@@ -99,7 +99,7 @@ def events(host, work):
             for text in ('joined (10.0.0.9:6881)', 'gets debian.iso', 'MISMATCH', '7 pieces x 16 KiB', 'following ' + tracker.address):
                 f.line(text)
         else:
-            f.line('event=left')
+            f.line('event=left'), f.line('following')
             check(len(f.stdout) == 5 and all(l.startswith('time=') for l in f.stdout), 'not one event a line', f.out)
             check('sha1=mismatch' in f.out and 'following' in f.err, 'piece or advice', f.out, f.err)
         check(f.running, 'it ended by itself')

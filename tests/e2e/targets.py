@@ -22,6 +22,7 @@ def main(work):
         Swarm(local[1], ['seed', data, '--dry-run', '--output', torrent], work=work).ends(0)
         two_at_once(work, local[2], tracker, digest)
         checked(work, local[2], torrent, data)
+        chosen(work, local[2], local[1], tracker)
         seed.kill()
         nothing_left(work, local[2], tracker, torrent)
 
@@ -84,6 +85,48 @@ def checked(work, host, torrent, data):
     line = Swarm(host, ['get', torrent, '--check', '-d', folder], work=work, json_lines=False).ends(0)
     check(len(line.stdout) == 1 and 'verified (sha1 32/32)' in line.out, 'not one line', line.out)
     say('--check: right, short, long, empty, damaged, partial, missing')
+
+
+def chosen(work, host, seeder, tracker):
+    """-f: these files and no others; more of them later; all of them in the end; never over a different file."""
+    source = os.path.join(work, 'source', 'photos')
+    for name, size in (('june/a.jpg', 700_000), ('june/b.jpg', 10), ('july/c.jpg', 1_300_000), ('july/film.mkv', 5 * MIB), ('notes.txt', 3)):
+        content.random_file(os.path.join(source, name), size)
+    truth = content.tree(source)
+    seed = Seed(seeder, work, source, tracker=tracker, port=0)
+    tracker.knows('photos')
+    folder = os.path.join(work, 'chosen')
+    saved = os.path.join(folder, 'photos')
+
+    def get(*globs, code=0):
+        argv = [word for glob in globs for word in ('-f', glob)]
+        g = Get(host, work, 'photos', *argv, tracker=tracker, port=0, folder=folder).ends(code, 30)
+        check(os.listdir(folder) == ['photos'], 'left beside the folder', os.listdir(folder))
+        return g
+
+    def has(*names):
+        there = content.tree(saved)
+        check(there == {n.encode(): truth[n.encode()] for n in names}, 'not what was chosen', sorted(there))
+
+    first = get('june')
+    has('june/a.jpg', 'june/b.jpg')
+    check(first.event('start')['bytes_total'] < 2 * MIB, 'the choice has the size of all', first.event('start'))
+    get('june')  # again: it is there
+    get('*.jpg', 'notes.txt')
+    has('june/a.jpg', 'june/b.jpg', 'july/c.jpg', 'notes.txt')
+    check_it = lambda *more: Swarm(host, ['get', 'photos', '--check', '-d', folder, '-t', tracker.address, *more], work=work)
+    check_it().ends(6)
+    last = get()
+    has('june/a.jpg', 'june/b.jpg', 'july/c.jpg', 'notes.txt', 'july/film.mkv')
+    check(last.events[-1]['bytes_down'] < 7 * MIB, 'what was there was fetched again', last.events[-1])
+    check_it().ends(0), check_it('-f', '*.mkv').ends(0)
+    content.random_file(os.path.join(saved, 'july/film.mkv'), 5 * MIB)
+    other = content.sha256(os.path.join(saved, 'july/film.mkv'))
+    check_it().ends(6)
+    Get(host, work, 'photos', '-f', '*.mkv', tracker=tracker, port=0, folder=folder).ends(7, 30)
+    check(content.sha256(os.path.join(saved, 'july/film.mkv')) == other, 'a different file was overwritten')
+    seed.kill()
+    say('-f: only what was chosen, then more, then all; a different file stays')
 
 
 def nothing_left(work, host, tracker, torrent):
