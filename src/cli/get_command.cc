@@ -658,20 +658,21 @@ std::string GetCommand::label(const Item& item) const { return several() ? item.
 
 int run_get(const Options& options, const Environment& environment, Voice& voice) {
   const auto stop = [&voice](const Error& e) { return voice.error(e), static_cast<int>(e.exit); };
-  std::unique_ptr<Spool> spool;
-  if (options.output == "-" && !options.list) {
-    if (voice.terminal().out) {
-      return stop({Exit::usage, "terminal", "refusing to write binary data to the terminal",
-                   "Use -o FILE, or send it to another program: " + printable(options.again) + " | ..."});
-    }
-    auto made = Spool::create(environment);
-    if (!made) return stop(made.error());
-    spool = std::move(*made);
+  const bool to_stdout = options.output == "-" && !options.list;
+  if (to_stdout && voice.terminal().out) {
+    return stop({Exit::usage, "terminal", "refusing to write binary data to the terminal",
+                 "Use -o FILE, or send it to another program: " + printable(options.again) + " | ..."});
   }
   auto loop = uv::Loop::create();
   if (!loop) return stop(loop.error());
   auto session = Session::open(options, voice, **loop);
   if (!session) return stop(session.error());
+  std::unique_ptr<Spool> spool;
+  if (to_stdout) {
+    auto made = Spool::create(environment);
+    if (!made) return stop(made.error());
+    spool = std::move(*made);
+  }
   return GetCommand(**session, environment, std::move(spool)).run();
 }
 

@@ -504,18 +504,19 @@ Snapshot SeedCommand::look() const {
 }  // namespace
 
 int run_seed(const Options& options, const Environment& environment, Voice& voice) {
+  const auto stop = [&voice](const Error& e) { return voice.error(e), static_cast<int>(e.exit); };
+  auto loop = uv::Loop::create();
+  if (!loop) return stop(loop.error());
+  auto token = read_token(options);
+  if (!token) return stop(token.error());
+  auto session = Session::open(options, voice, **loop);
+  if (!session) return stop(session.error());
   std::unique_ptr<Spool> spool;
   if (options.words == std::vector<std::string>{"-"}) {
     auto made = Spool::create(environment);
-    if (!made) return voice.error(made.error()), static_cast<int>(made.error().exit);
+    if (!made) return stop(made.error());
     spool = std::move(*made);
   }
-  auto loop = uv::Loop::create();
-  if (!loop) return voice.error(loop.error()), static_cast<int>(loop.error().exit);
-  auto token = read_token(options);
-  if (!token) return voice.error(token.error()), static_cast<int>(token.error().exit);
-  auto session = Session::open(options, voice, **loop);
-  if (!session) return voice.error(session.error()), static_cast<int>(session.error().exit);
   return SeedCommand(**session, environment, std::move(spool), std::move(*token)).run();
 }
 

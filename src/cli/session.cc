@@ -43,9 +43,11 @@ Session::Session(const Options& options, Voice& voice, uv::Loop& loop)
       workers_(options.dry_run ? std::make_unique<uv::Workers>(loop) : nullptr),
       frame_(loop, [this] { on_frame(); }),
       second_(loop, [this] { on_second(); }),
-      piece_flush_(loop, [this] {
-        if (voice_.flush_pieces(loop_.now())) piece_flush_.start(piece_line_every);
-      }) {}
+      piece_flush_(loop,
+                   [this] {
+                     if (voice_.flush_pieces(loop_.now())) piece_flush_.start(piece_line_every);
+                   }),
+      signals_(loop, [this](int number) { on_signal(number); }) {}
 
 Result<std::unique_ptr<Session>> Session::open(const Options& options, Voice& voice, uv::Loop& loop) {
   std::unique_ptr<Session> session(new Session(options, voice, loop));
@@ -80,7 +82,6 @@ void Session::find_trackers(std::function<void(Result<std::vector<FoundTracker>>
 int Session::run(Hooks hooks) {
   hooks_ = std::move(hooks);
   if (driver_) driver_->set_notice([this](const core::Notice& notice) { hooks_.on_notice(notice); });
-  signals_ = std::make_unique<uv::Signals>(loop_, [this](int number) { on_signal(number); });
   if (voice_.draws_footer()) frame_.every(frame_every);
   second_.every(1s);
   loop_.run();  // until end() has stopped the driver

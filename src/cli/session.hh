@@ -72,8 +72,8 @@ class Session {
   std::unique_ptr<uv::Driver> driver_;    ///< nothing with --dry-run, which takes no port
   std::unique_ptr<uv::Workers> workers_;  ///< only then
   Hooks hooks_;
-  std::unique_ptr<uv::Signals> signals_;
   uv::Timer frame_, second_, piece_flush_;
+  uv::Signals signals_;  ///< heard from the beginning, told in run(): nothing that must be tidied up is made before
   bool ending_ = false;
   int code_ = 0;
   int signal_ = 0;
