@@ -1,7 +1,7 @@
 """Other people's BitTorrent software on test hosts: each client can seed(…) and get(…), opentracker tracks.
 
-Every client is told the same: listen on this address at port 6881, no DHT, no local discovery, no peer exchange, no uTP,
-plain connections. `get` ends by itself, with 0, when the torrent is whole."""
+Every client is told the same: listen on this address and port, no DHT, no local discovery, no peer exchange (unless it is what is
+tried), no uTP, plain connections. `get` ends by itself when the torrent is whole, with 0 or by the signal that it sends itself."""
 import json
 import os
 import shutil
@@ -19,34 +19,45 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = '/usr/bin/python3'
 
 
+class Place:
+    """Where a client listens, and whether it exchanges peers."""
+
+    def __init__(self, ip, six, port, pex):
+        self.ip, self.six, self.port, self.pex = ip, six, port, pex
+
+
 class Client:
-    """A client by name. `data` is the folder that holds the torrent's content, `folder` where content is saved."""
+    """A client by name. `data` is the folder that holds the torrent's content, `folder` where content is saved, `torrent` a .torrent
+    or a magnet link; `six`: on the host's IPv6 address only."""
     name = tool = None
+    makes_empty_files = speaks_six = True
 
     def available(self):
         """Why it cannot run here, or nothing."""
         return None if shutil.which(self.tool) else self.tool + ' is not installed'
 
-    def seed(self, host, work, torrent, data):
-        return self._start(host, work, 'seed', torrent, data)
+    def seed(self, host, work, torrent, data, **where):
+        return self._start(host, work, 'seed', torrent, data, **where)
 
-    def get(self, host, work, torrent, folder):
+    def get(self, host, work, torrent, folder, **where):
         os.makedirs(folder, exist_ok=True)
-        return self._start(host, work, 'get', torrent, folder)
+        return self._start(host, work, 'get', torrent, folder, **where)
 
-    def _start(self, host, work, mode, torrent, folder):
+    def _start(self, host, work, mode, torrent, folder, six=False, port=PORT, pex=False):
         own = os.path.join(work, '%s-%s-%s' % (self.name, mode, host.name))
         shutil.rmtree(own, ignore_errors=True)  # a client's memory of an earlier torrent is no part of this one
-        argv = self.argv(host, own, mode, torrent, folder, clean := clean_environment(own))
+        clean = clean_environment(own)
+        argv = self.argv(Place(host.ip6 if six else host.ip4, six, port, pex), own, mode, torrent, folder)
         return Process(host, argv, name='%s %s' % (self.name, mode), env=clean, cwd=own)
 
 
 class Aria2(Client):
     name, tool = 'aria2', 'aria2c'
 
-    def argv(self, host, own, mode, torrent, folder, env):
-        return ['aria2c', '--no-conf', '-d', folder, '--listen-port=%d' % PORT, '--interface=' + host.ip4, '--bt-external-ip=' + host.ip4,
-                '--disable-ipv6=true', '--enable-dht=false', '--bt-enable-lpd=false', '--enable-peer-exchange=false', '--bt-tracker-interval=2',
+    def argv(self, at, own, mode, torrent, folder):
+        return ['aria2c', '--no-conf', '-d', folder, '--listen-port=%d' % at.port, '--interface=' + at.ip, '--bt-external-ip=' + at.ip,
+                '--disable-ipv6=' + yes(not at.six), '--enable-dht=false', '--enable-dht6=false', '--bt-enable-lpd=false',
+                '--enable-peer-exchange=' + yes(at.pex), '--bt-tracker-interval=2',
                 '--bt-tracker-timeout=5', '--bt-tracker-connect-timeout=5', '--file-allocation=none', '--summary-interval=0',
                 '--show-console-readout=false', '--console-log-level=notice', '--seed-ratio=0.0',
                 *(['--bt-seed-unverified=true'] if mode == 'seed' else ['--seed-time=0']), torrent]
@@ -58,32 +69,34 @@ class Libtorrent(Client):
     def available(self):
         return None if subprocess.run([PYTHON, '-c', 'import libtorrent'], capture_output=True).returncode == 0 else 'python3-libtorrent is not installed'
 
-    def argv(self, host, own, mode, torrent, folder, env):
-        return [PYTHON, os.path.join(HERE, 'libtorrent_client.py'), mode, torrent, folder, host.ip4, str(PORT)]
+    def argv(self, at, own, mode, torrent, folder):
+        return [PYTHON, os.path.join(HERE, 'libtorrent_client.py'), mode, torrent, folder, at.ip, str(at.port)]
 
 
 class Transmission(Client):
     name = tool = 'transmission-cli'
+    makes_empty_files = False  # 3.00 opens a file when its first byte comes
 
-    def argv(self, host, own, mode, torrent, folder, env):
+    def argv(self, at, own, mode, torrent, folder):
         finished = os.path.join(own, 'finished.sh')
         with open(finished, 'w') as f:
             f.write('#!/bin/sh\nkill -TERM $PPID\n')
         os.chmod(finished, 0o755)
-        off = ('dht', 'lpd', 'pex', 'utp', 'port-forwarding', 'rpc')
-        settings = {'bind-address-ipv4': host.ip4, 'peer-port': PORT, 'encryption': 0, 'preallocation': 0, **{name + '-enabled': False for name in off}}
+        off = ('dht', 'lpd', 'utp', 'port-forwarding', 'rpc', *(() if at.pex else ('pex',)))
+        settings = {'bind-address-ipv6' if at.six else 'bind-address-ipv4': at.ip, 'peer-port': at.port, 'encryption': 0, 'preallocation': 0, **{name + '-enabled': False for name in off}}
         with open(os.path.join(own, 'settings.json'), 'w') as f:
             json.dump(settings, f)
-        return ['transmission-cli', '-g', own, '-w', folder, '-p', str(PORT), torrent, *(['-f', finished] if mode == 'get' else [])]
+        return ['transmission-cli', '-g', own, '-w', folder, '-p', str(at.port), torrent, *(['-f', finished] if mode == 'get' else [])]
 
 
 class Rtorrent(Client):
     name = tool = 'rtorrent'
+    speaks_six = False  # 0.9.8 does not announce from the IPv6 address that it is bound to
 
-    def argv(self, host, own, mode, torrent, folder, env):
+    def argv(self, at, own, mode, torrent, folder):
         lines = ['system.daemon.set = true', 'directory.default.set = "%s"' % folder, 'session.path.set = ' + own,
-                 'network.port_range.set = %d-%d' % (PORT, PORT), 'network.bind_address.set = ' + host.ip4,
-                 'dht.mode.set = off', 'protocol.pex.set = no', 'trackers.use_udp.set = no', 'load.start = "%s"' % torrent]
+                 'network.port_range.set = %d-%d' % (at.port, at.port), 'network.bind_address.set = ' + at.ip,
+                 'dht.mode.set = off', 'protocol.pex.set = ' + ('yes' if at.pex else 'no'), 'trackers.use_udp.set = yes', 'load.start = "%s"' % torrent]
         if mode == 'get':
             lines.append('method.set_key = event.download.finished, quit, "execute.nothrow = sh, -c, (cat,\\"kill \\",(system.pid))"')
         with open(os.path.join(own, 'rc'), 'w') as f:
@@ -94,9 +107,13 @@ class Rtorrent(Client):
 CLIENTS = {c.name: c for c in (Aria2(), Libtorrent(), Transmission(), Rtorrent())}
 
 
-def chosen():
-    """The clients that SWARM_CLIENTS names, separated by commas, or `all`; aria2 and libtorrent unless it says otherwise."""
-    names = os.environ.get('SWARM_CLIENTS', 'aria2,libtorrent')
+def yes(value):
+    return 'true' if value else 'false'
+
+
+def chosen(default='aria2,libtorrent'):
+    """The clients that SWARM_CLIENTS names, separated by commas, or `all`."""
+    names = os.environ.get('SWARM_CLIENTS', default)
     return list(CLIENTS.values()) if names == 'all' else [CLIENTS[n] for n in names.split(',')]
 
 
@@ -154,6 +171,41 @@ def mktorrent(path, into, announce, piece_bits=18):
         raise case.Skip('mktorrent is not installed')
     subprocess.run(['mktorrent', '-l', str(piece_bits), '-a', announce, '-o', into, path], check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     return into
+
+
+def transmission_create(path, into, announce, piece_kib=256):
+    """A .torrent made by transmission-create."""
+    if not shutil.which('transmission-create'):
+        raise case.Skip('transmission-create is not installed')
+    subprocess.run(['transmission-create', '-s', str(piece_kib), '-t', announce, '-o', into, path], check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    return into
+
+
+def libtorrent_create(path, into, announce, piece_bytes=256 << 10):
+    """A .torrent made by libtorrent, with the padding files of BEP 47 between the files."""
+    code = """if True:
+        import libtorrent as lt, os, sys
+        path, into, announce, piece_bytes = sys.argv[1:]
+        files = lt.file_storage()
+        lt.add_files(files, path)
+        made = lt.create_torrent(files, int(piece_bytes), flags=lt.create_torrent.v1_only | lt.create_torrent.canonical_files)
+        made.add_tracker(announce)
+        lt.set_piece_hashes(made, os.path.dirname(path))
+        open(into, 'wb').write(lt.bencode(made.generate()))"""
+    subprocess.run([PYTHON, '-c', code, path, into, announce, str(piece_bytes)], check=True)
+    with open(into, 'rb') as f:
+        case.check(b'4:.pad' in f.read(), 'libtorrent made no padding files')
+    return into
+
+
+def infohashes(torrent):
+    """{tool: info-hash} of a .torrent, by everybody who tells it."""
+    found = {'libtorrent': infohash(torrent).hex()}
+    for tool, argv, label in (('aria2', ['aria2c', '-S', torrent], 'Info Hash:'), ('transmission', ['transmission-show', torrent], 'Hash:')):
+        if shutil.which(argv[0]):
+            said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+            found[tool] = next(l.split(':')[1].strip() for l in said.splitlines() if l.strip().startswith(label))
+    return found
 
 
 def infohash(torrent):

@@ -23,8 +23,12 @@ session = lt.session({
     'allow_multiple_connections_per_ip': True, 'announce_to_all_trackers': True,
     'tracker_completion_timeout': 5, 'stop_tracker_timeout': 1,
     'alert_mask': categories.status_notification | categories.error_notification | categories.tracker_notification})
-wanted = lt.add_torrent_params()
-wanted.ti, wanted.save_path = lt.torrent_info(torrent), folder
+if torrent.startswith('magnet:'):
+    wanted = lt.parse_magnet_uri(torrent)
+else:
+    wanted = lt.add_torrent_params()
+    wanted.ti = lt.torrent_info(torrent)
+wanted.save_path = folder
 wanted.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
 handle = session.add_torrent(wanted)
 while not stopping:

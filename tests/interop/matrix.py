@@ -1,161 +1,301 @@
-"""swarm among other clients: {aria2, libtorrent} x {they seed, they fetch} x {single file, folder} x {opentracker, swarm tracker}.
+"""swarm among other clients: who x which tracker x who seeds x what x how the torrent is given x IPv4 or IPv6.
 
-Through opentracker the torrent is mktorrent's; through `swarm tracker` it is the one that swarm made, fetched from the catalogue
-by HTTP as any client would. Prints a table; every cell is run and counted. SWARM_CLIENTS names other clients (transmission-cli,
-rtorrent), separated by commas, or `all`."""
+Through opentracker the torrents are other people's: transmission-create's for the single file (it leaves empty files out),
+mktorrent's for the folder, libtorrent's, with padding files (BEP 47), for the padded folder. Through `swarm tracker` they are swarm's own, fetched from the
+catalogue by HTTP as any client would, and everybody must read the same info-hash from them.
+
+A cell is one transfer, judged by sha256 of every file. All the cells of a scene (one tracker, one shape, one family) run at once,
+and several scenes at once, each on hosts of its own. Prints a table; the cells that ran are counted and compared with the product
+of the axes. By default magnet links and UDP are tried with the single file; SWARM_BIG=1 runs the whole product. SWARM_CLIENTS names the clients
+(aria2, libtorrent, transmission-cli, rtorrent), separated by commas."""
+import contextlib
+import itertools
 import os
+import threading
 import urllib.parse
 
-import clients
+import clients     # first: it knows where the modules of ../e2e are
+import bencode
 import case
 import content
 import hosts
-from case import MIB, check, say
-from clients import Opentracker, http_get, mktorrent, scrape
+from case import BIG, MIB, check, say
+from clients import Opentracker, http_get, libtorrent_create, mktorrent, scrape, transmission_create
 from swarm import TRACKER_PORT, Get, Seed, Tracker
 
-SHAPES = ('file', 'folder')
-TRACKERS = ('opentracker', 'swarm tracker')
+# What is expected to work. What waits for its feature is in LATER, and tried only when SWARM_ALSO
+# names it ('magnet,opentracker udp,pex'): it is moved up here when it works.
+ON = {'opentracker', 'swarm tracker', 'torrent', 'file', 'folder', 'padded', 'ipv4', 'ipv6'}
+LATER = {'opentracker udp', 'magnet', 'pex'}
+ON |= set(filter(None, os.environ.get('SWARM_ALSO', '').split(',')))
+
+TRACKERS = ('opentracker', 'opentracker udp', 'swarm tracker')
+SHAPES = ('file', 'folder', 'padded')
+FAMILIES = ('ipv4', 'ipv6')
+ENTRIES = ('torrent', 'magnet')
 DIRECTIONS = ('swarm seeds', 'swarm fetches')
+LANES = 4
+LOCK = threading.Lock()     # what is not a cell's own: the witnesses, the table
 
 
 def main(work):
-    others = clients.chosen()
+    others = clients.chosen('all')
     for o in others:
         if o.available():
             raise case.Skip(o.available())
-    sources = {'file': single_file(work), 'folder': folder(work)}
-    cells = {}
-    with hosts.Lan(2 + len(others), mbit=400) as lan:
-        for tracker_kind in TRACKERS:
-            for shape in SHAPES:
-                scene = Scene(work, lan, tracker_kind, shape, sources[shape])
-                cells.update(scene.swarm_seeds(others))
-                for o, host in zip(others, lan[2:]):
-                    cells.update(scene.swarm_fetches(o, host))
-                scene.close()
+    check(ON | LATER == {*TRACKERS, *SHAPES, *FAMILIES, *ENTRIES, 'pex'}, 'an axis value is unknown, or in neither list', ON)
+    scenes = [s for s in itertools.product(TRACKERS, SHAPES, FAMILIES, ENTRIES) if is_possible(*s) and set(s) <= ON and (BIG or is_usual(*s))]
+    waiting, cells = list(scenes), {}
+    with hosts.Lan(LANES * (2 + len(others))) as lan:
+        width = 2 + len(others)
+        lanes = [threading.Thread(target=run_lane, args=(work, lan[i * width:(i + 1) * width], others, waiting, cells)) for i in range(LANES)]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+        if 'pex' in ON:
+            cells.update({('pex', 'file', 'ipv4', 'torrent', 'swarm fetches', o.name): pex_only(work, lan, o) for o in others})
     table(cells)
-    expected = len(TRACKERS) * len(SHAPES) * len(DIRECTIONS) * len(others)
-    check(len(cells) == expected, '%d cells ran, %d expected' % (len(cells), expected))
-    check(all(not v.startswith('FAILED') for v in cells.values()), 'not every cell is identical')
+    expected = {(*s, d, o.name) for s in scenes for d in DIRECTIONS for o in others if speaks(o, s)}
+    if 'pex' in ON:
+        expected |= {('pex', 'file', 'ipv4', 'torrent', 'swarm fetches', o.name) for o in others}
+    check(set(cells) == expected, '%d cells ran, %d expected' % (len(cells), len(expected)), set(cells) ^ expected)
+    failed = [k for k, v in cells.items() if v.startswith('FAILED')]
+    check(not failed, '%d of %d cells failed' % (len(failed), len(cells)), *failed)
 
 
-def single_file(work):
-    path = os.path.join(work, 'source', 'sample file.bin')
-    content.random_file(path, 24 * MIB)
-    return path
+def is_possible(tracker, shape, family, entry):
+    """Debian's opentracker speaks IPv4 only; swarm makes no padding files."""
+    return not (tracker != 'swarm tracker' and family == 'ipv6') and not (tracker == 'swarm tracker' and shape == 'padded')
 
 
-def folder(work):
-    path = os.path.join(work, 'source', 'a folder')
-    for i, name in enumerate(('empty', 'one byte', 'two words', 'café', '日本語', 'deep/er/and deeper/file', 'deep/other', 'last')):
-        content.random_file(os.path.join(path, name), (0, 1, 300_000, 262_144, 5, 3 * MIB, 16384, 4 * MIB + 1)[i])
-    return path
+def is_usual(tracker, shape, family, entry):
+    """The other ways in and to the tracker with one shape."""
+    return shape == 'file' or (entry == 'torrent' and tracker != 'opentracker udp')
+
+
+def speaks(client, scene):
+    return client.speaks_six or 'ipv6' not in scene
+
+
+def run_lane(work, lan, others, waiting, cells):
+    while True:
+        with LOCK:
+            if not waiting:
+                return
+            scene = waiting.pop(0)
+        with Scene(work, lan, *scene, [o for o in others if speaks(o, scene)]) as s:
+            found = s.run()
+        with LOCK:
+            cells.update({(*scene, *k): v for k, v in found.items()})
+
+
+def single_file(path):
+    content.random_file(path, 6 * MIB + 77)
+
+
+def folder(path):
+    """Sizes of which no two leave the same padding: libtorrent names it by its length, and rTorrent takes no name twice."""
+    for i, name in enumerate(('empty', 'one byte', 'two words', 'café', '日本語', 'deep/er/and deeper/file', 'deep/other', 'deep/nothing', 'last')):
+        content.random_file(os.path.join(path, name), (0, 1, 300_000, 262_144, 5, 2 * MIB, 16384, 0, 2 * MIB + 7)[i])
 
 
 class Scene:
-    """One tracker and one torrent; host 0 tracks, host 1 is swarm's, each other client has its own."""
+    """One tracker. Everybody fetches what swarm seeds, while swarm fetches from each of them what that one alone seeds. Host 0
+    tracks, host 1 is swarm's, each other client has its own."""
 
-    def __init__(self, work, lan, tracker_kind, shape, source):
-        self.kind, self.shape, self.source = tracker_kind, shape, source
-        self.lan, self.work = lan, os.path.join(work, tracker_kind.replace(' ', '-') + '-' + shape)
+    def __init__(self, work, lan, tracker, shape, family, entry, others):
+        self.kind, self.shape, self.six, self.entry, self.others = tracker, shape, family == 'ipv6', entry, others
+        self.lan, self.work = lan, os.path.join(work, '-'.join((tracker, shape, family, entry)).replace(' ', '-'))
         os.makedirs(self.work)
         os.chmod(self.work, 0o755)
-        self.torrent = os.path.join(self.work, 'content.torrent')
-        self.truth = contents(source)
-        self.saved = 0
-        self.announce = 'http://%s:%d/announce' % (lan[0].ip4, TRACKER_PORT)
-        self.tracker = None
-        if tracker_kind == 'opentracker':
-            mktorrent(source, self.torrent, self.announce)
+        ip = lan[0].ip6 if self.six else lan[0].ip4
+        self.http = 'http://%s/announce' % (('[%s]:%d' if self.six else '%s:%d') % (ip, TRACKER_PORT))
+        self.announce = self.http.replace('http:', 'udp:') if tracker == 'opentracker udp' else self.http
+        self.running = []
+        self.sources = {name: self.source(name) for name in ['ours', *(o.name for o in others)]}
+        self.torrents = {}
 
-    def new_tracker(self):
-        """A tracker that remembers no peer of the cell before; swarm's keeps its catalogue."""
-        self.close()
-        if self.kind == 'opentracker':
-            self.tracker = Opentracker(self.lan[0], self.work, [clients.infohash(self.torrent)], TRACKER_PORT)
-            return {}
-        self.tracker = Tracker(self.lan[0], self.work)
-        return {'tracker': self.tracker}
+    def __enter__(self):
+        return self
 
-    def swarm_seeds(self, others):
-        """All the other clients fetch at once."""
-        where = self.new_tracker()
-        serve_as = ['--torrent', self.torrent] if self.kind == 'opentracker' else []
-        seed = Seed(self.lan[1], self.work, self.source, *serve_as, **where)
+    def __exit__(self, *_):
+        for p in reversed(self.running):
+            p.kill()
+
+    def source(self, name):
+        path = os.path.join(self.work, 'source', name + ('.bin' if self.shape == 'file' else ' (folder)'))
+        (single_file if self.shape == 'file' else folder)(path)
+        return path
+
+    def started(self, process):
+        self.running.append(process)
+        return process
+
+    def run(self):
+        keys = [(d, o.name) for d in DIRECTIONS for o in self.others]
+        try:
+            return self.transfers()
+        except Exception as e:      # of what all cells stand on: none of them is well
+            with LOCK:
+                print('\n'.join(p.last_words() for p in self.running[-3:]))
+            return {k: 'FAILED: %s' % str(e).splitlines()[0] for k in keys}
+
+    def transfers(self):
+        self.tracker = self.make_torrents()
+        serve_as = ['--torrent', self.torrents['ours']] if self.kind != 'swarm tracker' else []
+        where = {'tracker': self.tracker} if self.kind == 'swarm tracker' else {}
+        ip = self.lan[1].ip6 if self.six else self.lan[1].ip4
+        seed = self.started(Seed(self.lan[1], self.work, self.sources['ours'], *serve_as, ip=ip, **where))
         if self.kind == 'swarm tracker':
-            self.take_torrent(self.tracker.knows(os.path.basename(self.source))['torrent_url'])
-        check(clients.infohash(self.torrent).hex() == seed.infohash, 'libtorrent reads another info-hash from the torrent')
-        self.seeded()
-        gets = [(o, self.folder(), host) for o, host in zip(others, self.lan[2:])]
-        gets = [(o, folder, o.get(host, self.work, self.torrent, folder)) for o, folder, host in gets]
-        cells = {self.cell('swarm seeds', o): self.result(get, folder) for o, folder, get in gets}
-        seed.send(2)
-        seed.ends(130)
+            self.take_torrent(self.tracker.knows(os.path.basename(self.sources['ours']))['torrent_url'])
+        said = clients.infohashes(self.torrents['ours'])
+        check(set(said.values()) == {seed.infohash}, 'not everybody reads the info-hash %s' % seed.infohash, said)
+        for o, host in zip(self.others, self.lan[2:]):
+            self.started(o.seed(host, self.work, self.torrents[o.name], os.path.dirname(self.sources[o.name]), six=self.six, port=clients.PORT + 1))
+        self.seeded('ours')
+        gets = {}
+        for o, host in zip(self.others, self.lan[2:]):
+            to = self.folder('%s-got' % o.name)
+            gets['swarm seeds', o.name] = o, 'ours', to, self.started(o.get(host, self.work, self.way_in('ours'), to, six=self.six))
+        for o in self.others:
+            self.seeded(o.name)
+            to = self.folder('swarm-got-%s' % o.name)
+            gets['swarm fetches', o.name] = None, o.name, to, self.started(
+                Get(self.lan[1], self.work, self.way_in(o.name), ip=ip, port=0, folder=to, **where))
+        cells = {}
+        waiters = [threading.Thread(target=lambda cell=cell, get=get: cells.update({cell: self.result(*get)})) for cell, get in gets.items()]
+        for w in waiters:
+            w.start()
+        for w in waiters:
+            w.join()
         return cells
 
-    def swarm_fetches(self, other, host):
-        where = self.new_tracker()
-        seed = other.seed(host, self.work, self.torrent, os.path.dirname(self.source))
-        self.seeded()
-        folder = self.folder()
-        get = Get(self.lan[1], self.work, self.torrent, folder=folder, **where)
-        cells = {self.cell('swarm fetches', other): self.result(get, folder)}
-        seed.kill()
-        return cells
-
-    def close(self):
-        if self.tracker:
-            self.tracker.kill()
+    def make_torrents(self):
+        """Of the others' content, and of ours where swarm does not make it; then the tracker that knows them."""
+        make = {'file': transmission_create, 'folder': mktorrent, 'padded': libtorrent_create}[self.shape]
+        for name, source in self.sources.items():
+            if name != 'ours' or self.kind != 'swarm tracker':
+                self.torrents[name] = make(source, os.path.join(self.work, name + '.torrent'), self.announce)
+                if self.shape == 'padded' and name != 'ours':
+                    write_padding(self.torrents[name], source)
+        if self.kind == 'swarm tracker':
+            return self.started(Tracker(self.lan[0], self.work, ip=self.lan[0].ip6 if self.six else self.lan[0].ip4))
+        return self.started(Opentracker(self.lan[0], self.work, [clients.infohash(t) for t in self.torrents.values()], TRACKER_PORT).process)
 
     def take_torrent(self, url):
         """The .torrent from the catalogue, as a browser would fetch it."""
         parts = urllib.parse.urlsplit(url)
-        with open(self.torrent, 'wb') as f:
+        self.torrents['ours'] = os.path.join(self.work, 'ours.torrent')
+        with open(self.torrents['ours'], 'wb') as f:
             f.write(http_get(self.lan[2], (parts.hostname, parts.port), parts.path))
 
-    def seeded(self):
-        case.until(self.complete, 'a seed at the tracker', 20)
+    def way_in(self, name):
+        torrent = self.torrents[name]
+        if self.entry == 'torrent':
+            return torrent
+        return 'magnet:?xt=urn:btih:%s&tr=%s' % (clients.infohash(torrent).hex(), urllib.parse.quote(self.announce, safe=''))
 
-    def complete(self):
-        return scrape(self.lan[0], self.announce, clients.infohash(self.torrent))[0]
+    def seeded(self, name):
+        hash = clients.infohash(self.torrents[name])
+        case.until(lambda: scrape(self.lan[0], self.http, hash)[0], 'a seed of %s at the tracker' % name, 30)
 
-    def folder(self):
-        self.saved += 1
-        path = os.path.join(self.work, 'got-%d' % self.saved)
+    def folder(self, name):
+        path = os.path.join(self.work, name)
         os.makedirs(path)
         return path
 
-    def cell(self, direction, other):
-        return self.kind, self.shape, direction, other.name
-
-    def result(self, get, folder):
+    def result(self, client, name, folder, get):
         """'1.9 s', or what went wrong; one wrong cell does not keep the others from being run."""
         try:
-            code = get.wait(60)
+            code = get.wait(90)
         except case.Failure as e:
-            print(get.last_words())
+            with LOCK:
+                print(get.last_words())
             get.kill()
             return 'FAILED: %s' % e
-        differences = content.same_tree(self.truth, contents(os.path.join(folder, os.path.basename(self.source))))
+        truth = contents(self.sources[name])
+        if client and not client.makes_empty_files:
+            truth = {path: digest for path, digest in truth.items() if digest != EMPTY}
+        differences = content.same_tree(truth, contents(os.path.join(folder, os.path.basename(self.sources[name]))))
         if differences or code not in (0, -15):
-            print(get.last_words())
+            with LOCK:
+                print(get.last_words())
             return 'FAILED: exit %d, %s' % (code, '; '.join(differences) or 'identical')
         return '%.1f s' % get.took
 
 
+def pex_only(work, lan, other):
+    """A seed that this client alone knows: the tracker goes after swarm has met the client, then the client is told of the seed."""
+    tracker_host, mine, theirs, third = lan[:4]
+    here = os.path.join(work, 'pex-' + other.name)
+    source = os.path.join(here, 'source', 'pex.bin')
+    content.random_file(source, 6 * MIB)
+    os.chmod(here, 0o755)
+    torrent = mktorrent(source, os.path.join(here, 'pex.torrent'), 'http://%s:%d/announce' % (tracker_host.ip4, TRACKER_PORT))
+    tracker = Opentracker(tracker_host, here, [clients.infohash(torrent)], TRACKER_PORT)
+    announce = tracker.announce
+    middle = other.get(theirs, here, torrent, os.path.join(here, 'middle'), pex=True)
+    get = Get(mine, here, torrent, folder=os.path.join(here, 'got'))
+    with contextlib.ExitStack() as ends:
+        for p in (tracker, middle, get):
+            ends.callback(p.kill)
+        try:
+            case.until(lambda: scrape(tracker_host, announce, clients.infohash(torrent))[1] >= 2, 'both at the tracker', 30)
+            get.event('progress', 20, lambda e: e['peers'] >= 1)
+            # The seed comes, is seen by the client through the tracker, and swarm never asks the tracker again.
+            mine_unplugged = BlockTracker(mine, tracker_host)
+            ends.callback(mine_unplugged.end)
+            seed = other.seed(third, here, torrent, os.path.dirname(source), pex=True)
+            ends.callback(seed.kill)
+            code = get.wait(120)
+        except case.Failure as e:
+            print(get.last_words())
+            return 'FAILED: %s' % e
+        return '%.1f s' % get.took if code == 0 and contents(source) == contents(get.path('pex.bin')) else 'FAILED: exit %d' % code
+
+
+class BlockTracker:
+    """One host does not reach another any more."""
+
+    def __init__(self, host, other):
+        self.rule = ['ip', '-n', host.name, 'route', '%s', 'blackhole', other.ip4 + '/32']
+        hosts.run(*[w % 'add' if w == '%s' else w for w in self.rule])
+
+    def end(self):
+        with contextlib.suppress(Exception):
+            hosts.run(*[w % 'del' if w == '%s' else w for w in self.rule])
+
+
+def write_padding(torrent, source):
+    """Most clients know nothing of BEP 47: padding is files to them, which a seed must have."""
+    with open(torrent, 'rb') as f:
+        files = bencode.decode(f.read())[b'info'][b'files']
+    for f in files:
+        if f[b'path'][0] == b'.pad':
+            path = os.path.join(os.fsencode(source), *f[b'path'])
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, 'wb') as pad:
+                pad.truncate(f[b'length'])
+
+
 def contents(path):
-    """tree() of a folder, or the same for one file."""
-    return content.tree(path) if os.path.isdir(path) else {b'': content.sha256(path)} if os.path.exists(path) else {}
+    """tree() of a folder, without padding, or the same for one file."""
+    if os.path.isdir(path):
+        return {name: digest for name, digest in content.tree(path).items() if not name.startswith(b'.pad/')}
+    return {b'': content.sha256(path)} if os.path.exists(path) else {}
+
+
+EMPTY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'  # sha256 of nothing
 
 
 def table(cells):
-    columns = [(s, d) for s in SHAPES for d in DIRECTIONS]
-    print('%-14s %-17s' % ('tracker', 'client') + ''.join('%-24s' % ('%s, %s' % c) for c in columns))
-    for tracker in TRACKERS:
-        for name in [c.name for c in clients.chosen()]:
-            row = [cells.get((tracker, s, d, name), 'not run') for s, d in columns]
-            print('%-14s %-17s' % (tracker, name) + ''.join('%-24s' % r for r in row))
+    rows = sorted({k[:4] for k in cells})
+    names = sorted({k[5] for k in cells})
+    print('%-38s %-14s' % ('scene', 'direction') + ''.join('%-18s' % n for n in names))
+    for row in rows:
+        for d in DIRECTIONS:
+            print('%-38s %-14s' % (', '.join(row), d) + ''.join('%-18s' % cells.get((*row, d, n), '-')[:40] for n in names))
     say('%d cells' % len(cells))
 
 
