@@ -20,17 +20,17 @@ PYTHON = '/usr/bin/python3'
 
 
 class Place:
-    """Where a client listens, and whether it exchanges peers."""
+    """Where a client listens, whether it exchanges peers and speaks to a UDP tracker."""
 
-    def __init__(self, ip, six, port, pex):
-        self.ip, self.six, self.port, self.pex = ip, six, port, pex
+    def __init__(self, ip, six=False, port=PORT, pex=False, udp=False):
+        self.ip, self.six, self.port, self.pex, self.udp = ip, six, port, pex, udp
 
 
 class Client:
     """A client by name. `data` is the folder that holds the torrent's content, `folder` where content is saved, `torrent` a .torrent
     or a magnet link; `six`: on the host's IPv6 address only."""
     name = tool = None
-    makes_empty_files = speaks_six = True
+    makes_empty_files = speaks_six = tells_peers_soon = True
 
     def available(self):
         """Why it cannot run here, or nothing."""
@@ -43,11 +43,11 @@ class Client:
         os.makedirs(folder, exist_ok=True)
         return self._start(host, work, 'get', torrent, folder, **where)
 
-    def _start(self, host, work, mode, torrent, folder, six=False, port=PORT, pex=False):
+    def _start(self, host, work, mode, torrent, folder, six=False, **how):
         own = os.path.join(work, '%s-%s-%s' % (self.name, mode, host.name))
         shutil.rmtree(own, ignore_errors=True)  # a client's memory of an earlier torrent is no part of this one
         clean = clean_environment(own)
-        argv = self.argv(Place(host.ip6 if six else host.ip4, six, port, pex), own, mode, torrent, folder)
+        argv = self.argv(Place(host.ip6 if six else host.ip4, six, **how), own, mode, torrent, folder)
         return Process(host, argv, name='%s %s' % (self.name, mode), env=clean, cwd=own)
 
 
@@ -56,7 +56,8 @@ class Aria2(Client):
 
     def argv(self, at, own, mode, torrent, folder):
         return ['aria2c', '--no-conf', '-d', folder, '--listen-port=%d' % at.port, '--interface=' + at.ip, '--bt-external-ip=' + at.ip,
-                '--disable-ipv6=' + yes(not at.six), '--enable-dht=false', '--enable-dht6=false', '--bt-enable-lpd=false',
+                '--disable-ipv6=' + yes(not at.six), '--enable-dht=' + yes(at.udp), '--enable-dht6=false', '--bt-enable-lpd=false',
+                '--dht-listen-port=%d' % at.port, '--dht-file-path=' + os.path.join(own, 'dht.dat'),   # its UDP tracker needs a DHT, which knows nobody
                 '--enable-peer-exchange=' + yes(at.pex), '--bt-tracker-interval=2',
                 '--bt-tracker-timeout=5', '--bt-tracker-connect-timeout=5', '--file-allocation=none', '--summary-interval=0',
                 '--show-console-readout=false', '--console-log-level=notice', '--seed-ratio=0.0',
@@ -68,6 +69,12 @@ class Libtorrent(Client):
 
     def available(self):
         return None if subprocess.run([PYTHON, '-c', 'import libtorrent'], capture_output=True).returncode == 0 else 'python3-libtorrent is not installed'
+
+    def seed_to(self, host, work, torrent, data, peer):
+        """A seed that connects to this (address, port) by itself."""
+        own = os.path.join(work, 'libtorrent-seed-to-' + host.name)
+        argv = self.argv(Place(host.ip4, pex=True), own, 'seed', torrent, data)
+        return Process(host, [*argv, peer[0], str(peer[1])], name='libtorrent seed', env=clean_environment(own), cwd=own)
 
     def argv(self, at, own, mode, torrent, folder):
         return [PYTHON, os.path.join(HERE, 'libtorrent_client.py'), mode, torrent, folder, at.ip, str(at.port)]
@@ -91,7 +98,8 @@ class Transmission(Client):
 
 class Rtorrent(Client):
     name = tool = 'rtorrent'
-    speaks_six = False  # 0.9.8 does not announce from the IPv6 address that it is bound to
+    speaks_six = False          # 0.9.8 does not announce from the IPv6 address that it is bound to
+    tells_peers_soon = False    # by peer exchange it tells nothing in the first 75 s
 
     def argv(self, at, own, mode, torrent, folder):
         lines = ['system.daemon.set = true', 'directory.default.set = "%s"' % folder, 'session.path.set = ' + own,

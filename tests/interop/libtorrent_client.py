@@ -1,4 +1,4 @@
-"""libtorrent-rasterbar as a command: libtorrent_client.py seed|get TORRENT FOLDER ADDRESS PORT
+"""libtorrent-rasterbar as a command: libtorrent_client.py seed|get TORRENT FOLDER ADDRESS PORT [PEER-ADDRESS PEER-PORT]
 Prints one JSON line an event; `get` ends when every piece is verified, `seed` at SIGTERM, both after telling the tracker."""
 import json
 import signal
@@ -6,7 +6,7 @@ import sys
 
 import libtorrent as lt
 
-mode, torrent, folder, address, port = sys.argv[1:]
+mode, torrent, folder, address, port, *peer = sys.argv[1:]
 stopping = []
 signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
 
@@ -31,6 +31,8 @@ else:
 wanted.save_path = folder
 wanted.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
 handle = session.add_torrent(wanted)
+if peer:
+    handle.connect_peer((peer[0], int(peer[1])))
 while not stopping:
     session.wait_for_alert(200)
     for alert in session.pop_alerts():
