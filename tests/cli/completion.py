@@ -73,7 +73,7 @@ def bash(work):
         assert got == wanted, 'swarm %s: %s instead of %s' % (' '.join(words), got, wanted)
     every = complete(work, 'get', '-')
     shown = subprocess.run([SWARM, 'get', '--help'], capture_output=True, text=True, check=True).stdout
-    told = sorted(w.rstrip(',') for l in shown.splitlines() if l.startswith(('  -', '      --')) for w in l[:30].split() if w.startswith('-'))
+    told = sorted(w.rstrip(',').partition('[')[0] for l in shown.splitlines() if l.startswith(('  -', '      --')) for w in l[:30].split() if w.startswith('-'))
     assert sorted(set(every) - {'--version'}) == told, (every, told)
 
 

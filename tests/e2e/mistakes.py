@@ -127,7 +127,7 @@ def trackers(table, work, other):
     content.random_file(elsewhere, MIB)
     table.case(['seed', elsewhere, '-t', tracker.address, '--port', '0'], 8, r"'debian\.iso' is taken on %s by other content" % where)
     table.case(['tracker', '--listen', tracker.address, '--state', os.path.join(work, 'second')], 7,
-               r'port %d is in use\. Use --listen :%d' % (tracker.port, tracker.port + 1))
+               r'port %d is in use( \(UDP\))?\. Use --listen :%d' % (tracker.port, tracker.port + 1))
     table.case(['seed', data, '-t', tracker.address, '--interface', other.ip4, '--port', str(seed.start['port'])], 7, r'port %d is in use' % seed.start['port'])
     seed.kill(), tracker.kill()
 
