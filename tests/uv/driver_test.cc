@@ -312,4 +312,3 @@ TEST_CASE("of the visitors who say nothing 150 may stay, the newest; who has spo
   add(*loop, get.driver, content.download(folder.path("got.bin"), seed.driver));
   CHECK(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }));
 }
-
