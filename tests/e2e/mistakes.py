@@ -75,7 +75,7 @@ def usage(table, work):
     table.case(['get', 'x', '--up'], 2, r'--up needs a value\. Use --up RATE', config=True)
     table.case(['get', 'x', '--overwrite', '--rename'], 2, r'--overwrite and --rename exclude each other')
     table.case(['get', 'x', '--interface', 'nosuch0'], 2, r"no interface 'nosuch0' with an address\. There are: ")
-    table.case(['get', 'x', '-t', 'http://'], 2, r"-t: 'http://' is no address of a tracker\. Use HOST, HOST:PORT or http://HOST:PORT")
+    table.case(['get', 'x', '-t', 'http://'], 2, r"-t: 'http://' is no address of a tracker\. Use HOST, HOST:PORT, http\(s\)://HOST:PORT or udp://HOST:PORT")
     table.case(['get', 'magnet:?dn=x', '-t', 'nas'], 2, r"'magnet:\?dn=x' is no magnet link with an info-hash")
     table.case(['get'], 2, r'(?i)what|usage')
 
