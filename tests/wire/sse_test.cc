@@ -44,7 +44,7 @@ TEST_CASE("line ends of every kind, a byte order mark, and what is passed over")
   CHECK(events("nothing: x\nDATA: x\n data: x\n\n").empty());
   CHECK(events("event: lonely\n\ndata: x\n\n") == Events{"message|x|"});
   CHECK(events("event:\ndata: x\n\n") == Events{"message|x|"});
-  CHECK(events(std::string("id: a\0b\ndata: x\n\n", 19)) == Events{"message|x|"});
+  CHECK(events(std::string("id: a\0b\ndata: x\n\n", 17)) == Events{"message|x|"});
   CHECK(events("\n\n\n\n").empty());
 }
 
