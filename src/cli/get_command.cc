@@ -70,7 +70,7 @@ class GetCommand {
         voice_(session.voice()),
         options_(session.options()),
         spool_(std::move(spool)),
-        preparer_(session.loop(), session.workers(), seed_cache_folder(environment)),
+        preparer_(session.loop(), session.workers(), session.budget(), seed_cache_folder(environment)),
         news_(session, options_.words.size() > 1) {}
 
   int run();
@@ -424,7 +424,7 @@ void GetCommand::add_locked(At item) {
   download.info = item->info;
   download.target = item->target;
   download.storage.replace = options_.overwrite;
-  download.storage.open_files_max = descriptor_share().files;
+  download.storage.budget = session_.budget();
   download.trackers = announce_tiers(item->trackers, item->info->trackers);
   download.swarm_trackers = swarm_bases(item->trackers);
   download.files = item->files;

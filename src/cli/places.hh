@@ -26,6 +26,7 @@ std::string numbered_path(const std::string& path, unsigned number, bool folder)
 
 std::string absolute_path(const std::string& path);
 /// Makes the folder that `path` will stand in, and those above it; gives those that were not there, the outermost first.
+/// Exit::disk when it cannot be made, or nothing may be put into it.
 Result<std::vector<std::string>> make_parent(const std::string& path);
 /// Takes them back, as far as they are empty.
 void remove_folders(const std::vector<std::string>& made);
@@ -36,7 +37,7 @@ std::string host_name();
 /// asked once the loop is there, which raises the limit as far as it may.
 struct DescriptorShare {
   std::uint32_t sockets = 2'000;  ///< of peers, in all
-  std::size_t files = 128;        ///< that one torrent holds open
+  std::size_t files = 512;        ///< that all torrents together hold open
 };
 DescriptorShare descriptor_share();
 

@@ -38,9 +38,17 @@ Result<Looked> look_at(const std::string& path, std::uint32_t piece_bytes, const
   return out;
 }
 
+std::shared_ptr<disk::Storage> seed_storage(std::shared_ptr<const wire::Metainfo> info, const std::string& path,
+                                            std::shared_ptr<disk::OpenBudget> budget) {
+  disk::StorageOptions options;
+  options.writable = false;
+  options.budget = std::move(budget);
+  return disk::Storage::create(std::move(info), path, std::move(options));
+}
+
 /// The torrent of a hashed source.
 Result<Prepared> torrent_of(const disk::Source& source, std::uint32_t piece_bytes, std::vector<Sha1Digest> pieces,
-                            const NewTorrent& wanted) {
+                            const NewTorrent& wanted, std::shared_ptr<disk::OpenBudget> budget) {
   wire::NewInfo fresh;
   fresh.name = wanted.name.empty() ? source.name : wanted.name;
   fresh.folder = source.folder;
@@ -58,8 +66,7 @@ Result<Prepared> torrent_of(const disk::Source& source, std::uint32_t piece_byte
 
   Prepared out;
   out.info = std::make_shared<const wire::Metainfo>(std::move(*info));
-  out.storage =
-      disk::Storage::create(out.info, source.absolute, {.writable = false, .open_files_max = descriptor_share().files});
+  out.storage = seed_storage(out.info, source.absolute, std::move(budget));
   out.stamps = source.stamps;
   out.path = source.absolute;
   out.right = Bitfield(out.info->piece_count(), true);
@@ -68,12 +75,12 @@ Result<Prepared> torrent_of(const disk::Source& source, std::uint32_t piece_byte
 
 /// What stands at `path` against a torrent, before anything is read: `right` is empty while that has to be done.
 Result<Prepared> compare_sizes(std::shared_ptr<const wire::Metainfo> info, const std::string& path,
-                               const std::string& cache_folder) {
+                               const std::string& cache_folder, std::shared_ptr<disk::OpenBudget> budget) {
   Prepared out;
   std::error_code not_there;
   const auto real = std::filesystem::canonical(path, not_there);  // Storage follows no links
   out.path = not_there ? absolute_path(path) : real.string();
-  out.storage = disk::Storage::create(info, out.path, {.writable = false, .open_files_max = descriptor_share().files});
+  out.storage = seed_storage(info, out.path, std::move(budget));
   out.info = info;
   auto stamps = out.storage->stamps();
   if (!stamps) return tl::unexpected(stamps.error());
@@ -108,8 +115,9 @@ Result<Prepared> open_to_check(std::shared_ptr<const wire::Metainfo> info, const
 
 }  // namespace
 
-Preparer::Preparer(uv::Loop& loop, uv::Workers& workers, std::string cache_folder)
-    : loop_(loop), workers_(workers), cache_folder_(std::move(cache_folder)) {}
+Preparer::Preparer(uv::Loop& loop, uv::Workers& workers, std::shared_ptr<disk::OpenBudget> budget,
+                   std::string cache_folder)
+    : loop_(loop), workers_(workers), budget_(std::move(budget)), cache_folder_(std::move(cache_folder)) {}
 
 void Preparer::make(NewTorrent wanted, std::size_t threads, Done done) {
   *cancel_ = false;
@@ -119,7 +127,7 @@ void Preparer::make(NewTorrent wanted, std::size_t threads, Done done) {
   workers_.run(job, [this, wanted = std::move(wanted), threads, done = std::move(done)](Result<Looked> looked) mutable {
     if (*cancel_) return done(interrupted());
     if (!looked) return done(tl::unexpected(looked.error()));
-    if (looked->cached) return done(torrent_of(looked->source, looked->piece_bytes, *looked->cached, wanted));
+    if (looked->cached) return done(torrent_of(looked->source, looked->piece_bytes, *looked->cached, wanted, budget_));
 
     begin("hashing", wanted.name.empty() ? looked->source.name : wanted.name, looked->source.bytes_total, {});
     auto hasher = std::make_shared<disk::Hasher>(std::move(looked->source), looked->piece_bytes);
@@ -130,11 +138,12 @@ void Preparer::make(NewTorrent wanted, std::size_t threads, Done done) {
                    const auto seconds = swarm::seconds(loop_.now() - began_);
                    auto work = end();
                    if (!hashed) return done(tl::unexpected(hashed.error()));
-                   const auto remember = [hasher, piece_bytes, folder = cache_folder_, wanted = std::move(wanted)] {
+                   const auto remember = [hasher, piece_bytes, folder = cache_folder_, wanted = std::move(wanted),
+                                          budget = budget_] {
                      // A cache that cannot be written costs time at the next start, and nothing else.
                      if (!folder.empty())
                        (void)disk::write_seed_cache(folder, key_of(hasher->source(), piece_bytes), hasher->pieces());
-                     return torrent_of(hasher->source(), piece_bytes, hasher->pieces(), wanted);
+                     return torrent_of(hasher->source(), piece_bytes, hasher->pieces(), wanted, budget);
                    };
                    workers_.run(remember, [work, seconds, done = std::move(done)](Result<Prepared> made) {
                      if (made) made->work = work, made->seconds = seconds;
@@ -146,50 +155,50 @@ void Preparer::make(NewTorrent wanted, std::size_t threads, Done done) {
 
 void Preparer::compare(std::shared_ptr<const wire::Metainfo> info, std::string path, std::size_t threads, Done done) {
   *cancel_ = false;
-  const auto job = [info, path, folder = cache_folder_] { return compare_sizes(info, path, folder); };
+  const auto job = [info, path, folder = cache_folder_, budget = budget_] {
+    return compare_sizes(info, path, folder, budget);
+  };
   workers_.run(job, [this, info, threads, done = std::move(done)](Result<Prepared> found) mutable {
     if (*cancel_) return done(interrupted());
     if (!found || found->right.size() != 0 || info->piece_count() == 0) return done(std::move(found));
 
-    auto verifier = std::make_shared<disk::Verifier>(found->storage, info);
-    begin("verifying", info->name, info->bytes_total, [verifier] { return verifier->bytes_done(); });
-    on_all_cores(verifier, threads,
-                 [this, verifier, prepared = std::move(*found), done = std::move(done)](Result<void> read) mutable {
-                   prepared.seconds = swarm::seconds(loop_.now() - began_);
-                   prepared.work = end();
-                   if (!read) return done(tl::unexpected(read.error()));
-                   prepared.right = verifier->right();
-                   if (!prepared.right.all() || cache_folder_.empty()) return done(std::move(prepared));
-                   const auto remember = [folder = cache_folder_, prepared = std::move(prepared)]() mutable {
-                     const auto& m = *prepared.info;
-                     const auto after = prepared.storage->stamps();
-                     if (after && *after == prepared.stamps) {
-                       (void)disk::write_seed_cache(folder, {prepared.path, m.piece_bytes, prepared.stamps}, m.pieces);
-                     }
-                     return std::move(prepared);
-                   };
-                   workers_.run(remember, [done = std::move(done)](Prepared made) { done(std::move(made)); });
-                 });
+    verify(std::move(*found), threads, [this, done = std::move(done)](Result<Prepared> read) mutable {
+      if (!read || !read->right.all() || cache_folder_.empty()) return done(std::move(read));
+      const auto remember = [folder = cache_folder_, prepared = std::move(*read)]() mutable {
+        const auto& m = *prepared.info;
+        const auto after = prepared.storage->stamps();
+        if (after && *after == prepared.stamps) {
+          (void)disk::write_seed_cache(folder, {prepared.path, m.piece_bytes, prepared.stamps}, m.pieces);
+        }
+        return std::move(prepared);
+      };
+      workers_.run(remember, [done = std::move(done)](Prepared made) { done(std::move(made)); });
+    });
   });
 }
 
 void Preparer::check(std::shared_ptr<const wire::Metainfo> info, std::string path, std::size_t threads, Done done) {
   *cancel_ = false;
-  const auto job = [info, path = std::move(path)] { return open_to_check(info, path); };
-  workers_.run(job, [this, info, threads, done = std::move(done)](Result<Prepared> found) mutable {
+  const auto job = [info = std::move(info), path = std::move(path)] { return open_to_check(info, path); };
+  workers_.run(job, [this, threads, done = std::move(done)](Result<Prepared> found) mutable {
     if (*cancel_) return done(interrupted());
     if (!found) return done(std::move(found));
-    auto verifier = std::make_shared<disk::Verifier>(found->storage, info);
-    begin("verifying", info->name, info->bytes_total, [verifier] { return verifier->bytes_done(); });
-    on_all_cores(verifier, threads,
-                 [this, verifier, prepared = std::move(*found), done = std::move(done)](Result<void> read) mutable {
-                   prepared.seconds = swarm::seconds(loop_.now() - began_);
-                   prepared.work = end();
-                   if (!read) return done(tl::unexpected(read.error()));
-                   prepared.right = verifier->right();
-                   done(std::move(prepared));
-                 });
+    verify(std::move(*found), threads, std::move(done));
   });
+}
+
+/// Reads all of it: which pieces are right, and how long that took.
+void Preparer::verify(Prepared what, std::size_t threads, Done done) {
+  auto verifier = std::make_shared<disk::Verifier>(what.storage, what.info);
+  begin("verifying", what.info->name, what.info->bytes_total, [verifier] { return verifier->bytes_done(); });
+  on_all_cores(verifier, threads,
+               [this, verifier, what = std::move(what), done = std::move(done)](Result<void> read) mutable {
+                 what.seconds = swarm::seconds(loop_.now() - began_);
+                 what.work = end();
+                 if (!read) return done(tl::unexpected(read.error()));
+                 what.right = verifier->right();
+                 done(std::move(what));
+               });
 }
 
 std::optional<Preparing> Preparer::progress() const {

@@ -47,8 +47,8 @@ class Preparer {
  public:
   using Done = std::function<void(Result<Prepared>)>;
 
-  /// `cache_folder` may be empty: nothing is remembered then.
-  Preparer(uv::Loop& loop, uv::Workers& workers, std::string cache_folder);
+  /// `budget` is for the storages that it gives. `cache_folder` may be empty: nothing is remembered then.
+  Preparer(uv::Loop& loop, uv::Workers& workers, std::shared_ptr<disk::OpenBudget> budget, std::string cache_folder);
 
   /// One at a time. `threads`: workers that it may take. `done` comes on a later turn of the loop.
   void make(NewTorrent wanted, std::size_t threads, Done done);
@@ -66,11 +66,13 @@ class Preparer {
  private:
   template <class Engine>
   void on_all_cores(std::shared_ptr<Engine> engine, std::size_t threads, std::function<void(Result<void>)> done);
+  void verify(Prepared what, std::size_t threads, Done done);
   void begin(std::string verb, std::string name, std::uint64_t bytes_total, std::function<std::uint64_t()> bytes_done);
   std::optional<Preparing> end();
 
   uv::Loop& loop_;
   uv::Workers& workers_;
+  std::shared_ptr<disk::OpenBudget> budget_;
   std::string cache_folder_;
   std::shared_ptr<std::atomic<bool>> cancel_ = std::make_shared<std::atomic<bool>>(false);
   Preparing what_;

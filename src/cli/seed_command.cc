@@ -49,7 +49,8 @@ class SeedCommand {
         voice_(session.voice()),
         options_(session.options()),
         spool_(std::move(spool)),
-        preparer_(session.loop(), session.workers(), spool_ ? std::string() : seed_cache_folder(environment)),
+        preparer_(session.loop(), session.workers(), session.budget(),
+                  spool_ ? std::string() : seed_cache_folder(environment)),
         news_(session, options_.words.size() > 1),
         token_(std::move(token)) {}
 

@@ -41,6 +41,7 @@ Session::Session(const Options& options, Voice& voice, uv::Loop& loop)
       loop_(loop),
       driver_(options.dry_run ? nullptr : std::make_unique<uv::Driver>(loop, driver_options(options))),
       workers_(options.dry_run ? std::make_unique<uv::Workers>(loop) : nullptr),
+      budget_(std::make_shared<disk::OpenBudget>(descriptor_share().files)),
       frame_(loop, [this] { on_frame(); }),
       second_(loop, [this] { on_second(); }),
       piece_flush_(loop,

@@ -14,6 +14,7 @@
 #include "cli/options.hh"
 #include "cli/tracker_finder.hh"
 #include "cli/voice.hh"
+#include "disk/open_budget.hh"
 #include "uv/driver.hh"
 #include "uv/loop.hh"
 #include "uv/signals.hh"
@@ -49,6 +50,8 @@ class Session {
   uv::Loop& loop() { return loop_; }
   uv::Driver& driver() { return *driver_; }  ///< not with --dry-run
   uv::Workers& workers() { return driver_ ? driver_->workers() : *workers_; }
+  /// What all torrents together may hold open.
+  const std::shared_ptr<disk::OpenBudget>& budget() const { return budget_; }
   const Options& options() const { return options_; }
   Instant now() const { return loop_.now(); }
 
@@ -71,6 +74,7 @@ class Session {
   uv::Loop& loop_;
   std::unique_ptr<uv::Driver> driver_;    ///< nothing with --dry-run, which takes no port
   std::unique_ptr<uv::Workers> workers_;  ///< only then
+  std::shared_ptr<disk::OpenBudget> budget_;
   Hooks hooks_;
   uv::Timer frame_, second_, piece_flush_;
   uv::Signals signals_;  ///< heard from the beginning, told in run(): nothing that must be tidied up is made before

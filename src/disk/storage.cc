@@ -57,6 +57,14 @@ StorageOptions with_real_choice(StorageOptions options, const wire::Metainfo& in
   return options;
 }
 
+/// One storage alone stays within the budget, too: what its folders and its side file take is left free.
+std::size_t files_max(const StorageOptions& options) {
+  constexpr std::size_t besides = 4;
+  if (!options.budget) return options.open_files_max;
+  const std::size_t all = options.budget->descriptors_max();
+  return std::min(options.open_files_max, all - std::min(all, besides));
+}
+
 }  // namespace
 
 struct Storage::State {
@@ -65,9 +73,11 @@ struct Storage::State {
         options(with_real_choice(options_, *info)),
         extents(info->files),
         tree(*info, std::move(target), options),
-        open_files(options.open_files_max),
+        open_files(files_max(options)),
         written(info->files.size() + 1, false),
-        unsynced(info->files.size() + 1, false) {}
+        unsynced(info->files.size() + 1, false) {
+    if (options.budget) share.emplace(options.budget, [this] { return let_go(); });
+  }
 
   const std::shared_ptr<const wire::Metainfo> info;
   const StorageOptions options;
@@ -87,6 +97,37 @@ struct Storage::State {
 
   std::mutex sync_mutex;  ///< one sync at a time; taken before `mutex`
 
+  std::optional<OpenBudget::Share> share;  ///< goes first, for it calls let_go()
+
+  /// Holds the lock for what may open something, and tells the budget at the end.
+  class Opening {
+   public:
+    explicit Opening(State& state) : state_(state), lock_(state.mutex) {}
+    ~Opening() {
+      if (state_.share) state_.share->holds(state_.held());
+    }
+    Opening(const Opening&) = delete;
+    Opening& operator=(const Opening&) = delete;
+
+   private:
+    State& state_;
+    const std::lock_guard<std::mutex> lock_;
+  };
+
+  std::size_t held() const { return open_files.size() + tree.held() + (aside ? 1 : 0); }
+
+  /// For another storage that needs descriptors.
+  std::optional<std::size_t> let_go() {
+    const std::unique_lock lock(mutex, std::try_to_lock);
+    if (!lock) return std::nullopt;
+    close_files();
+    tree.let_go();
+    return held();
+  }
+  void close_files() {
+    open_files.clear([this](FileIndex f) { remember_closing(f); });
+  }
+
   std::uint64_t length(FileIndex file) const {
     return file == tree.aside() ? extents.bytes_total() : info->files[number(file)].length;
   }
@@ -100,7 +141,7 @@ struct Storage::State {
 
   /// A file to read from. Null when a .part does not have it yet.
   Result<std::shared_ptr<OpenFile>> to_read(FileIndex file) {
-    const std::lock_guard lock(mutex);
+    const Opening opening(*this);
     if (auto held = find_open(file)) return held;
     const bool target = tree.at_target();
     bool writable = !target;  // what is read may soon be written; one descriptor serves both
@@ -119,7 +160,7 @@ struct Storage::State {
 
   /// A file to write to, or one that has its name already (rule 6).
   Result<std::shared_ptr<OpenFile>> to_write(FileIndex file) {
-    const std::lock_guard lock(mutex);
+    const Opening opening(*this);
     if (!may_write) {
       // A name that is taken is better known before the download than after it.
       if (!tree.merges() && (tree.place() == Place::target || (!options.replace && tree.target_exists()))) {
@@ -141,7 +182,8 @@ struct Storage::State {
   Descriptor retry_without_others(Open open) {
     Descriptor fd = open();
     if (!fd && errno == EMFILE) {
-      open_files.clear([this](FileIndex f) { remember_closing(f); });
+      close_files();
+      if (share) share->let_others_go();
       fd = open();
     }
     return fd;
@@ -296,12 +338,12 @@ const std::vector<bool>& Storage::files() const { return state_->options.files; 
 Bitfield Storage::wanted() const { return wanted_pieces(*state_->info, state_->options.files); }
 
 Place Storage::place() {
-  const std::lock_guard lock(state_->mutex);
+  const State::Opening opening(*state_);
   return state_->tree.place();
 }
 
 bool Storage::merges() {
-  const std::lock_guard lock(state_->mutex);
+  const State::Opening opening(*state_);
   return state_->tree.merges();
 }
 
@@ -536,26 +578,30 @@ Result<void> Storage::sync() {
 
 Result<void> Storage::State::sync_written() {
   std::vector<FileIndex> files;
+  std::vector<std::shared_ptr<OpenFile>> open_ones;  // nobody closes these before they are synced
   bool some_closed = false;
   {
     const std::lock_guard lock(mutex);
     if (sync_error) return tl::unexpected(*sync_error);
     files.swap(unsynced_list);
     std::swap(some_closed, unsynced_closed);
-    for (const FileIndex file : files) unsynced[number(file)] = false;
+    for (const FileIndex file : files) {
+      unsynced[number(file)] = false;
+      open_ones.push_back(find_open(file));
+    }
   }
   // A file that was closed may have lost its error with its inode; the file system itself remembers it for as long as
   // the save folder is open (Linux 5.8).
   if (some_closed) {
     if (auto synced = sync_file_system(); !synced) return synced;
   }
-  for (const FileIndex file : files) {
-    auto open = to_read(file);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    auto open = open_ones[i] ? Result<std::shared_ptr<OpenFile>>(std::move(open_ones[i])) : to_read(files[i]);
     if (!open) return stick(std::move(open.error()));
     const int error = *open ? sync_file(**open) : ENOENT;
-    if (error != 0) return stick_sync_of(file, error);
+    if (error != 0) return stick_sync_of(files[i], error);
   }
-  const std::lock_guard lock(mutex);
+  const Opening opening(*this);
   if (const int error = files.empty() ? 0 : tree.sync_folders()) {
     sync_error = system_error("sync the folder of", tree.part_path(), error);
     return tl::unexpected(*sync_error);
@@ -567,7 +613,7 @@ Result<std::string> Storage::finish() {
   State& s = *state_;
   const std::lock_guard sync_lock(s.sync_mutex);
   {
-    const std::lock_guard lock(s.mutex);
+    const State::Opening opening(s);
     if (s.sync_error) return tl::unexpected(*s.sync_error);
     if (s.tree.at_target() && !s.tree.merges()) {
       if (auto right = s.check_lengths(); !right) return tl::unexpected(std::move(right.error()));
@@ -586,7 +632,7 @@ Result<std::string> Storage::finish() {
   if (const auto aside = s.to_read(s.tree.aside()); !aside) return tl::unexpected(aside.error());
   if (auto settled = s.settle_doubts(); !settled) return tl::unexpected(std::move(settled.error()));
   if (auto synced = s.sync_written(); !synced) return tl::unexpected(std::move(synced.error()));
-  const std::lock_guard lock(s.mutex);
+  const State::Opening opening(s);
   if (!s.tree.part_exists()) return s.tree.target_path();  // every file had its name already
   if (const int error = s.tree.sync_folders(true)) {
     s.sync_error = system_error("sync the folder of", s.tree.part_path(), error);
@@ -669,7 +715,7 @@ Result<void> Storage::State::check_lengths() {
 
 Result<void> Storage::check_space() {
   State& s = *state_;
-  const std::lock_guard lock(s.mutex);
+  const State::Opening opening(s);
   const Descriptor& base = s.tree.base();
   if (!base) return tl::unexpected(system_error("open the folder of", s.tree.target_path(), errno));
   if (s.tree.at_target() && !s.tree.merges()) return {};
@@ -767,9 +813,9 @@ Result<std::vector<FileStamp>> Storage::stamps() {
   std::vector<FileStamp> stamps(s.info->files.size() + (s.options.files.empty() ? 0 : 1));
   for (std::uint32_t i = 0; i < stamps.size(); ++i) {
     const FileIndex file{i};
-    const std::lock_guard lock(s.mutex);
+    const State::Opening opening(s);
     if (file != s.tree.aside() && (s.info->files[i].pad || !s.is_chosen(file))) continue;
-    const Descriptor fd = s.tree.open(file, O_PATH);
+    const Descriptor fd = s.retry_without_others([&] { return s.tree.open(file, O_PATH); });
     struct stat st {};
     if (fd && ::fstat(fd.get(), &st) == 0) {
       if (S_ISREG(st.st_mode)) stamps[i] = {static_cast<std::uint64_t>(st.st_size), mtime_ns(st), st.st_ino};

@@ -3,7 +3,8 @@
 // A download lives at `<target>.part` (a file, or a folder with the same tree below it) and gets its name by finish().
 // Files are opened beneath the save folder only, without following symbolic links (openat2 RESOLVE_BENEATH |
 // NO_SYMLINKS, else an O_NOFOLLOW walk), created on first write, never mapped for writing. At most `open_files_max`
-// descriptors are held. Thread-safe: several workers may read and write different ranges at once.
+// descriptors of files are held, and together with other storages as many as an OpenBudget has. Thread-safe: several
+// workers may read and write different ranges at once.
 //
 // Where the files are, decided once, at the first call that needs the disk
 // 1. Not writable: at the target (a seed). Names are tried as the torrent has them, then as safe_paths() would make
@@ -46,6 +47,7 @@
 #include "base/bytes.hh"
 #include "base/error.hh"
 #include "disk/extents.hh"
+#include "disk/open_budget.hh"
 #include "wire/metainfo.hh"
 
 namespace swarm::disk {
@@ -53,6 +55,9 @@ namespace swarm::disk {
 struct StorageOptions {
   bool writable = true;  ///< a download; false: a seed's own files, never written
   std::size_t open_files_max = 128;
+  /// What this storage's descriptors count against; null: nothing. Asked for them, a seed closes all, and finds its files
+  /// by their paths again; a download closes its files, and keeps its folders and what lies aside.
+  std::shared_ptr<OpenBudget> budget = {};
   /// finish() may put its files in the place of others (get --overwrite). In a folder only files of the same name go.
   bool replace = false;
   /// The files of a folder that are wanted, by FileIndex; empty: all. One without a folder is always wanted.

@@ -73,7 +73,7 @@ std::string Tree::shown(FileIndex file) const {
 }
 
 void Tree::decide() {
-  if (decided_) return;
+  if (decided_) return open_base();
   std::string path = target_;
   if (!writable_) {
     // A person may name a seed's file through links; from here on it is the file itself that counts.
@@ -83,8 +83,8 @@ void Tree::decide() {
     }
   }
   auto [folder, name] = split_path(path);
-  base_ = Descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  base_error_ = base_ ? 0 : errno;
+  base_path_ = std::move(folder);
+  open_base();
   target_name_ = std::move(name);
   part_name_ = split_path(part_).second;
   if (!base_) return;  // looked for again at the next call
@@ -95,6 +95,20 @@ void Tree::decide() {
   } else if (!(writable_ && replace_) && exists(base_.get(), target_name_)) {
     place_ = Place::target;
   }
+}
+
+void Tree::open_base() {
+  if (base_) return;
+  base_ = Descriptor(::open(base_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  base_error_ = base_ ? 0 : errno;
+}
+
+std::size_t Tree::held() const { return (base_ ? 1u : 0u) + (part_root_ ? 1u : 0u) + (target_root_ ? 1u : 0u); }
+
+void Tree::let_go() {
+  if (writable_) return;
+  base_ = {};
+  target_root_ = {};
 }
 
 Place Tree::place() {

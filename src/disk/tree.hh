@@ -51,11 +51,17 @@ class Tree {
   /// replaced, and then nothing was moved).
   int move_to_target();
 
+  std::size_t held() const;  ///< descriptors
+  /// Closes those of a seed, whose folders are opened again when they are needed. A download keeps its own: they are the
+  /// folders that it made, whatever has their names meanwhile, and sync() needs the save folder open all the time.
+  void let_go();
+
   /// fsync of every folder that got an entry since the last call; `all` takes every folder of the tree. 0 or errno.
   int sync_folders(bool all = false);
 
  private:
   void decide();
+  void open_base();
   int open_part_root();
   int open_target_root();
   Descriptor open_in_part(FileIndex file, int flags);
@@ -83,6 +89,7 @@ class Tree {
 
   bool decided_ = false;
   Place place_ = Place::nothing;
+  std::string base_path_;
   Descriptor base_;  ///< the folder that holds the target
   int base_error_ = 0;
   std::string target_name_, part_name_;     ///< within base_

@@ -23,6 +23,7 @@ def main(work):
         changes(work, lan, tracker)
         hundred(work, lan, tracker)
         few_descriptors(work, lan, tracker)
+        hundred_by_few(work, lan, tracker)
         lost_catalogue(work, lan, tracker)
 
 
@@ -177,6 +178,42 @@ def few_descriptors(work, lan, tracker):
     seed.send(signal.SIGINT)
     seed.ends(130)
     say('64 descriptors are enough for a seed and two downloads of 150 files')
+
+
+def hundred_by_few(work, lan, tracker):
+    """A hundred torrents, every other one a folder, by a seed that may have 64 descriptors, hard."""
+    base = os.path.join(work, 'source', 'shelf')
+    truth = {}
+    for i in range(100):
+        path = os.path.join(base, 'shelf-%03d' % i)
+        for part in ('',) if i % 2 else ('/a', '/b/c', '/d'):
+            content.random_file(path + part, 20_000 + i)
+        truth['shelf-%03d' % i] = content.tree(path) if i % 2 == 0 else content.sha256(path)
+    names = sorted(truth)
+    seed = Swarm(lan[1], ['seed', *(os.path.join(base, n) for n in names), '-t', tracker.address, '--interface', lan[1].ip4,
+                          '--port', str(PEER_PORT)], work=work, prefix=['prlimit', '--nofile=64:64'])
+    case.until(lambda: len(seed.all('start')) == 100, 'a hundred torrents are shared by few descriptors', 60)
+    case.until(lambda: sum(f['name'] in truth and f['seeders'] > 0 for f in tracker.status()['files']) == 100, 'the tracker knows all of them', 30, every=0.2)
+    folder, most = os.path.join(work, 'shelf'), 0
+    for first in range(0, 100, 10):
+        get = Swarm(lan[2], ['get', *names[first:first + 10], '-t', tracker.address, '-d', folder, '--interface', lan[2].ip4], work=work)
+        get.ends(0, 60)
+        most = max(most, files_open(seed.pid, base))
+    for name, was in truth.items():
+        path = os.path.join(folder, name)
+        is_now = content.tree(path) if os.path.isdir(path) else content.sha256(path)
+        check(is_now == was, name + ' is not what was shared')
+    check(most <= 8, 'the seed holds %d descriptors of files and folders' % most)
+    check('"error"' not in seed.out and seed.running, 'the seed gave up', seed.out[-1000:])
+    seed.send(signal.SIGINT)
+    seed.ends(130, 8)
+    say('64 descriptors are enough for a seed of 100 torrents, which holds %d of files at most' % most)
+
+
+def files_open(pid, below):
+    fds = os.listdir('/proc/%d/fd' % pid)
+    links = [os.readlink('/proc/%d/fd/%s' % (pid, f)) for f in fds if os.path.islink('/proc/%d/fd/%s' % (pid, f))]
+    return sum(link.startswith(below) for link in links)
 
 
 def lost_catalogue(work, lan, tracker):
