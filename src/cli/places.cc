@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -83,6 +84,12 @@ Result<std::vector<std::string>> make_parent(const std::string& path) {
   if (failed && !fs::is_directory(parent)) {
     return fail(Exit::disk, "cannot_make_folder",
                 fmt::format("cannot make {}: {}", printable(parent.string()), failed.message()));
+  }
+  const auto folder = parent.empty() ? std::string(".") : parent.string();
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+    const auto why = std::error_code(errno, std::generic_category()).message();
+    return fail(Exit::disk, "cannot_write", fmt::format("cannot save into {}: {}", printable(folder), why),
+                "Choose another folder with -d");
   }
   return made;
 }
