@@ -147,14 +147,14 @@ Json progress_json(const Description::Progress& p) {
 }  // namespace
 
 bool is_describable(const std::string& what, bool have_tracker) {
-  if (what.starts_with("magnet:")) return true;
+  if (wire::is_magnet(what)) return true;
   const bool like_a_file = what.ends_with(".torrent") || what.ends_with(".json") || what.find('/') != what.npos;
   std::error_code none;
   return fs::exists(what, none) ? like_a_file || !have_tracker : like_a_file && !have_tracker;
 }
 
 Result<Description> describe(const std::string& what) {
-  if (what.starts_with("magnet:")) {
+  if (wire::is_magnet(what)) {
     const auto magnet = wire::parse_magnet(what);
     if (!magnet) return tl::unexpected(magnet.error());
     return of_magnet(*magnet);

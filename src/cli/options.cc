@@ -12,6 +12,7 @@
 #include <tuple>
 
 #include "base/text.hh"
+#include "wire/magnet.hh"
 
 namespace swarm::cli {
 
@@ -165,7 +166,7 @@ tl::unexpected<Error> no_such_command(const std::string& word) {
                  fmt::format("Did you mean 'swarm {} {}'?", command, printable(shell_quoted({word}))));
   };
   std::error_code none;
-  if (word.starts_with("magnet:?")) return suggest("a magnet link", "get");
+  if (wire::is_magnet(word)) return suggest("a magnet link", "get");
   if (word.starts_with("http://") || word.starts_with("https://")) return suggest("an address", "get");
   if (word.ends_with(".torrent") && std::filesystem::exists(word, none)) return suggest("a .torrent file", "get");
   if (std::filesystem::is_directory(word, none)) return suggest("a folder", "seed");

@@ -34,7 +34,7 @@ Result<FoundTorrent> parsed(const Result<wire::HttpResponse>& reply, const std::
 }  // namespace
 
 WhatKind kind_of(const std::string& what, bool have_tracker) {
-  if (what.starts_with("magnet:?")) return WhatKind::magnet;
+  if (wire::is_magnet(what)) return WhatKind::magnet;
   if (what.starts_with("http://") || what.starts_with("https://")) return WhatKind::url;
   std::error_code none;
   const bool exists = fs::is_regular_file(what, none);

@@ -143,6 +143,8 @@ std::string files_text(const std::vector<FileRange>& files) {
 
 }  // namespace
 
+bool is_magnet(std::string_view text) { return starts_with(text, "magnet:"); }
+
 Result<Magnet> parse_magnet(std::string_view link) {
   const auto shown = fit(printable(link), 60);
   if (!starts_with(link, scheme)) return bad(fmt::format("'{}' is no magnet link", shown));

@@ -37,6 +37,9 @@ struct Magnet {
   std::vector<FileRange> files = {};           ///< so: ascending, neither overlapping nor touching; empty: all files
 };
 
+/// Does it begin as a magnet link does, in any case of letters? parse_magnet() tells whether it is a good one.
+bool is_magnet(std::string_view text);
+
 /// Errors have Exit::usage, code "bad_magnet". A v2 hash (xt=urn:btmh:) beside a v1 one is passed over; alone it is told
 /// by name.
 Result<Magnet> parse_magnet(std::string_view link);

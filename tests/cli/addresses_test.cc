@@ -103,6 +103,7 @@ TEST_CASE("WHAT: by its form, and by what is there") {
   CHECK(kind_of("debian.iso", false) == WhatKind::name);
   CHECK(kind_of("http://x/y.torrent", true) == WhatKind::url);
   CHECK(kind_of("magnet:?xt=urn:btih:1", true) == WhatKind::magnet);
+  CHECK(kind_of("MAGNET:?XT=urn:btih:1", false) == WhatKind::magnet);
   CHECK(kind_of("3f1c000000000000000000000000000000000001", true) == WhatKind::info_hash);
   std::filesystem::remove_all(folder);
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/text.hh"
+#include "wire/magnet.hh"
 
 namespace swarm::core {
 namespace {
@@ -111,13 +112,13 @@ Buffer event(std::string_view name, const std::string& id, const std::string& js
 }  // namespace
 
 wire::StatusFile linked(wire::StatusFile file, const std::string& url) {
-  file.magnet = "magnet:?xt=urn:btih:" + to_hex(file.info_hash);
-  if (!file.catalogued) return file;
-  const auto name = percent_encode(as_bytes(file.name));
-  file.magnet += "&dn=" + name;
-  if (url.empty()) return file;
-  file.magnet += "&tr=" + percent_encode(as_bytes(url + "/announce"));
-  file.torrent_url = url + "/t/" + name + ".torrent";
+  wire::Magnet magnet{.info_hash = file.info_hash};
+  if (file.catalogued) magnet.name = file.name;
+  if (file.catalogued && !url.empty()) {
+    magnet.trackers = {url + "/announce"};
+    file.torrent_url = fmt::format("{}/t/{}.torrent", url, percent_encode(as_bytes(file.name)));
+  }
+  file.magnet = text(magnet);
   return file;
 }
 
