@@ -70,6 +70,24 @@ Result<std::vector<bool>> choose_files(const wire::Metainfo& info, const std::ve
   return chosen;
 }
 
+Result<std::vector<bool>> choose_files(const wire::Metainfo& info, const std::vector<wire::FileRange>& ranges) {
+  std::vector<bool> chosen(info.files.size(), ranges.empty());
+  for (const auto& range : ranges) {
+    for (std::size_t i = range.first; i < chosen.size() && i <= range.last; ++i) chosen[i] = !info.files[i].pad;
+  }
+  bool all = true, none = true;
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    if (info.files[i].pad) continue;
+    all = all && chosen[i];
+    none = none && !chosen[i];
+  }
+  if (all) return std::vector<bool>();
+  if (!none) return chosen;
+  return fail(Exit::not_found, "no_such_file",
+              fmt::format("the magnet link chooses files that {} does not have", printable(info.name)),
+              "Choose with -f; --list shows what there is");
+}
+
 ChosenSize size_of(const wire::Metainfo& info, const std::vector<bool>& chosen) {
   ChosenSize out;
   each_listed(info, chosen, [&](std::size_t, const std::string&, const wire::FileEntry& file) {

@@ -1,4 +1,4 @@
-// FileChoice: which files of a torrent -f chooses, and how --list shows them. Pure.
+// FileChoice: which files of a torrent -f or a magnet link chooses, and how --list shows them. Pure.
 //
 // Rules
 // 1. A GLOB is tried against the path below the top folder ("2024/june/a.jpg") and against the base name ("a.jpg"), as fnmatch(3)
@@ -9,6 +9,8 @@
 // 3. A file that any GLOB matches is chosen; padding (BEP 47) never is. A GLOB that matches nothing is an error, for it is a
 //    mistake of typing.
 // 4. A torrent of one file has no top folder: the GLOB is tried against its name.
+// 5. A magnet link chooses by number (BEP 53), padding counted, from 0. Numbers behind the last file choose nothing; when none
+//    is left, that is an error.
 // Complexity: O(files × globs), each fnmatch on a path of at most a few hundred bytes.
 #pragma once
 
@@ -19,12 +21,15 @@
 #include "base/bitfield.hh"
 #include "base/error.hh"
 #include "cli/look.hh"
+#include "wire/magnet.hh"
 #include "wire/metainfo.hh"
 
 namespace swarm::cli {
 
 /// By FileIndex; empty when all files are chosen. Exit::not_found "no_such_file", with the closest name as its hint.
 Result<std::vector<bool>> choose_files(const wire::Metainfo& info, const std::vector<std::string>& globs);
+/// The same, by the numbers of a magnet link: ascending; none: all.
+Result<std::vector<bool>> choose_files(const wire::Metainfo& info, const std::vector<wire::FileRange>& ranges);
 
 /// What `chosen` (empty: all) comes to.
 struct ChosenSize {

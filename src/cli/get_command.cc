@@ -249,7 +249,8 @@ void GetCommand::settled(Item& item) {
 
 void GetCommand::on_info(At item) {
   item->name = disk::safe_element(item->info->name);
-  auto chosen = choose_files(*item->info, options_.globs);
+  auto chosen = options_.globs.empty() && item->magnet ? choose_files(*item->info, item->magnet->files)
+                                                       : choose_files(*item->info, options_.globs);
   if (!chosen) {
     failed(*item, chosen.error());
     return settled(*item);

@@ -123,3 +123,23 @@ TEST_CASE("--list numbers what can be chosen, and keeps the numbers when only so
   const auto hostile = folder_of({{"a\tb\nc\x1b[2J", 1}});
   CHECK(file_rows(hostile, {}) == std::vector<std::string>{"1\t1\ta�b�c�[2J"});
 }
+
+TEST_CASE("a magnet link chooses by number, padding counted") {
+  const auto m = photos();
+  const auto by = [&](std::vector<wire::FileRange> ranges) { return choose_files(m, ranges); };
+  const auto files = [](std::initializer_list<int> f) { return std::vector<bool>(f.begin(), f.end()); };
+  CHECK(by({})->empty());
+  CHECK(by({{0, 5}})->empty());
+  CHECK(by({{0, 1}, {3, UINT32_MAX}})->empty());  // only the padding is left out
+  CHECK(*by({{0, 0}, {3, 4}}) == files({1, 0, 0, 1, 1, 0}));
+  CHECK(*by({{1, 2}, {6, 9}}) == files({0, 1, 0, 0, 0, 0}));
+  CHECK(*by({{5, UINT32_MAX}}) == files({0, 0, 0, 0, 0, 1}));
+  for (const auto& nothing : {wire::FileRange{2, 2}, wire::FileRange{6, UINT32_MAX}}) {
+    const auto none = by({nothing});
+    REQUIRE_FALSE(none);
+    CHECK(none.error().exit == Exit::not_found);
+    CHECK(none.error().message == "the magnet link chooses files that photos does not have");
+  }
+  const auto one = folder_of({{"a.iso", 100}});
+  CHECK(choose_files(one, std::vector<wire::FileRange>{{0, 0}})->empty());
+}
