@@ -63,7 +63,8 @@ class TrackerCommand {
   uv::TrackerHost host_;
   uv::Timer frame_, piece_flush_;
   uv::Signals signals_;
-  std::string reach_;  ///< what -t takes elsewhere
+  std::string reach_;    ///< what -t takes elsewhere
+  bool logged_ = false;  ///< something stands between the first lines and the table
   int signal_ = 0;
 };
 
@@ -107,10 +108,14 @@ void TrackerCommand::say_where(const std::vector<Endpoint>& listening) {
     voice_.advise(
         fmt::format("time={} event=listening url={} port={} state={}", voice_.time(), url, port, printable(state_)));
   }
-  for (const auto& left_out : host_.left_out()) voice_.warn(fmt::format("warning: {}", error_text(left_out)));
+  for (const auto& left_out : host_.left_out()) {
+    voice_.warn(fmt::format("warning: {}", error_text(left_out)));
+    logged_ = true;
+  }
 }
 
 void TrackerCommand::on_notice(const core::TrackerNotice& notice) {
+  logged_ = true;
   if (const auto* checked = std::get_if<core::NodeChecked>(&notice)) {
     if (voice_.wants_piece_events(checked->pieces.ok)) voice_.event(event_json(notice, voice_.time()));
     voice_.piece_logged(check_of(*checked));
@@ -133,7 +138,7 @@ void TrackerCommand::draw() {
   voice_.flush();
   if (!voice_.draws_footer()) return;
   auto lines = status_tables(host_.status(), {true, true, reach_}, voice_.look());
-  lines.insert(lines.begin(), std::string());
+  if (logged_) lines.insert(lines.begin(), std::string());  // else the empty line is there that will precede the log
   const auto rows = screen_size(STDERR_FILENO).rows;
   if (lines.size() + 2 > rows && rows > 4) {  // half a screen of log is worth more than the last rows of a table
     const auto kept = rows - 3;
@@ -147,6 +152,7 @@ void TrackerCommand::draw() {
 void TrackerCommand::on_signal(int number) {
   if (number == SIGUSR1) {
     const auto s = host_.status();
+    logged_ = true;
     voice_.warn(fmt::format("{} nodes, {} files, {} connections", s.nodes.size(), s.files.size(), host_.connections()));
     return;
   }
