@@ -525,3 +525,35 @@ TEST_CASE("when all places are taken, a newcomer of higher priority (BEP 40) get
   CHECK(closed.size() == 8);
   for (std::size_t i = 0; i < 2; ++i) CHECK(std::count(closed.begin(), closed.end(), all[i].second) == 0);
 }
+
+TEST_CASE("sequential: pieces are begun in their order, by all peers together, whatever is rare") {
+  constexpr std::uint32_t pieces = 60;
+  AddTorrent add;
+  add.sequential = true;
+  Scene s(pieces, std::move(add));
+  auto a = s.join("-XX0000-peer-of-all-1", "10.0.0.8:5000", true);
+  auto b = s.join("-XX0000-peer-of-all-2", "10.0.0.9:5000", true);
+  // The last pieces are the rarest: somebody who lets nobody fetch has all others.
+  PeerScript stingy(s.client, s.client.on_accepted(endpoint("10.0.0.10:5000"), s.now));
+  stingy.greet(small_torrent(pieces).info_hash, "-XX0000-has-much-of-it", s.now);
+  Bitfield much(pieces, true);
+  for (std::size_t piece = pieces / 2; piece < pieces; ++piece) much.set(piece, false);
+  stingy.say(wire::BitfieldBits{much.bytes()}, s.now);
+  std::vector<std::uint32_t> begun, in_order;
+  const auto serve = [&](PeerScript& peer) {
+    for (const auto& asked : peer.hear_all<wire::Request>(s.now)) {
+      const auto piece = asked.block.piece;
+      if (std::ranges::find(begun, number(piece)) == begun.end()) begun.push_back(number(piece));
+      peer.say_block(asked.block, s.now);
+      if (asked.block.begin == block) s.client.on_stored(s.torrent, piece, {}, s.now);
+    }
+  };
+  a.say(wire::Unchoke{}, s.now);
+  b.say(wire::Unchoke{}, s.now);
+  for (int round = 0; round < 1'000 && begun.size() < pieces; ++round) {
+    serve(round % 3 == 0 ? b : a);
+    s.now += 10ms;
+  }
+  for (std::uint32_t piece = 0; piece < pieces; ++piece) in_order.push_back(piece);
+  CHECK(begun == in_order);
+}
