@@ -2,14 +2,16 @@
 resumed where it broke, and what is no tracker. (The tracker's own side: tests/core/tracker.)"""
 import contextlib
 import json
+import os
 import signal
 import socket
 import threading
 
 import case
+import content
 import hosts
 from case import check, say
-from swarm import Swarm
+from swarm import Get, Seed, Swarm, Tracker
 
 STATUS = {'v': 1, 'tracker': {'version': '0', 'name': 'fake', 'url': '', 'auth': False}, 'nodes': [], 'files': []}
 
@@ -69,6 +71,8 @@ def main(work):
         broken(host, work)
         one_file(host, work)
         no_tracker(host, work)
+    with hosts.Local(3) as local:
+        whole_life(local, work)
 
 
 def follow(host, work, tracker, *more, **options):
@@ -163,6 +167,33 @@ def no_tracker(host, work):
     f = follow(host, work, tracker, json_lines=False).ends(4)
     check('nothing listens on' in f.err, 'nobody there', f.err)
     say('what is no tracker is told at once')
+
+
+def whole_life(local, work):
+    """The real tracker: a seed joins, a download completes and leaves, the seed leaves; each is told once, in this order."""
+    data = os.path.join(work, 'source', 'debian.iso')
+    content.random_file(data, 3 << 20)
+    tracker = Tracker(local[0], work, port=0)
+    f = follow(local[0], work, tracker, json_lines=False)
+    f.line('following ' + tracker.address)
+    seed = Seed(local[1], work, data, '--node-name', 'laptop', tracker=tracker, port=0)
+    f.line('event=shares node=laptop')
+    Get(local[2], work, 'debian.iso', '--node-name', 'pi', tracker=tracker, port=0).ends(0, 30)
+    f.line('event=left node=pi')
+    seed.send(signal.SIGINT)
+    seed.ends(130)
+    f.line('event=left node=laptop')
+    told = [' '.join(w for w in l.split() if w.startswith(('event=', 'node=', 'file=', 'silent='))) for l in f.stdout if 'event=piece' not in l]
+    inner = lambda node: [l.replace(' node=' + node, '') for l in told if 'node=' + node in l]
+    check(told.count('event=file_added file=debian.iso') == 1, 'the new file', told)
+    check(inner('laptop') == ['event=joined', 'event=shares file=debian.iso', 'event=left'], 'what the seed did', told)
+    check(inner('pi') == ['event=joined', 'event=gets file=debian.iso', 'event=completed file=debian.iso', 'event=left'], 'what the download did', told)
+    check(told[-1] == 'event=left node=laptop', 'the last one', told)
+    check(f.running, 'it ended by itself')
+    f.send(signal.SIGINT)
+    f.ends(130)
+    tracker.kill()
+    say('a real tracker: joined, shares, gets, completed, left, each once')
 
 
 if __name__ == '__main__':
