@@ -443,7 +443,7 @@ constexpr std::array table{
     OptionSpec{.name = "tracker",
                .letter = 't',
                .argument = "ADDR",
-               .help = "the tracker: host, host:port or http://...; may be repeated",
+               .help = "the tracker: host, host:port, http(s)://... or udp://...; may be repeated",
                .commands = of_all & ~of_tracker,
                .put = put_list<&Options::trackers>,
                .kind = a_text,
@@ -534,8 +534,9 @@ constexpr std::array commands{
                 .words_min = 0,
                 .words_max = 0,
                 .summary = "the orchestrator: catalogue, nodes, announces, live view",
-                .about = "Run it on one machine that all others reach. It hands out names and peers; no content passes "
-                         "through it.\nAny BitTorrent client may announce to http://HOST:6969/announce."},
+                .about =
+                    "Run it on one machine that all others reach. It hands out names and peers; no content passes "
+                    "through it.\nAny BitTorrent client may announce to http://HOST:6969/announce or udp://HOST:6969."},
     CommandSpec{.command = Command::seed,
                 .name = "seed",
                 .words = "PATH...",
@@ -552,8 +553,9 @@ constexpr std::array commands{
                 .words_min = 1,
                 .words_max = 10'000,
                 .summary = "download, and verify every piece",
-                .about = "WHAT is a NAME in the tracker's catalogue, a .torrent file, or the http address of one.\n"
-                         "Ends when everything is whole and verified; the same command resumes.",
+                .about =
+                    "WHAT: a NAME in the tracker's catalogue, a .torrent or its address, a magnet link, an info-hash.\n"
+                    "Ends when everything is whole and verified; the same command resumes.",
                 .takes_files = true},
     CommandSpec{.command = Command::status,
                 .name = "status",
