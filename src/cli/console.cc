@@ -222,6 +222,10 @@ std::string plain_line(const Transfer& t) {
                        rate_or_zero(s.rate_up), size_text(s.bytes_up),
                        counted(s.copies_elsewhere, "whole copy elsewhere", "whole copies elsewhere"));
   }
+  if (s.phase == core::Phase::metadata) {
+    const auto sizes = s.metadata_bytes == 0 ? std::string() : ' ' + sizes_text(s.metadata_done, s.metadata_bytes);
+    return fmt::format("{}: asking peers what it is{} {}", name, sizes, counted(s.peers, "peer", "peers"));
+  }
   auto line = fmt::format("{}: {:.0f}% {} {} eta {} pieces {}/{} sha1 ok, {} bad", name,
                           std::floor(share(s.bytes_done, s.bytes_total) * 100), sizes_text(s.bytes_done, s.bytes_total),
                           rate_or_zero(s.rate_down), eta_short(eta_s(s)), s.pieces_verified, s.pieces, s.hash_failures);

@@ -47,6 +47,7 @@ struct Columns {
 std::string download_line(const Transfer& t, const Look& look, const Columns& columns = {});
 std::string seeding_line(const std::vector<Transfer>& seeds, const Look& look);
 
+/// "debian.iso: asking peers what it is 16.0/48.0 KiB 2 peers" until that is known, then
 /// "debian.iso: 34% 214.9/631.0 MiB 42.0 MiB/s eta 10s pieces 430/1262 sha1 ok, 0 bad"
 std::string plain_line(const Transfer& t);
 std::string plain_line(const Preparing& p);

@@ -154,13 +154,22 @@ void Session::on_second() {
   voice_.event(events);
 }
 
+namespace {
+
+/// Nothing more is to be said about one that is whole, or has failed.
+bool is_under_way(const Transfer& t) {
+  const auto phase = t.stats.phase;
+  return t.seed || phase == core::Phase::metadata || phase == core::Phase::checking ||
+         phase == core::Phase::downloading;
+}
+
+}  // namespace
+
 /// One line per torrent; what has not changed is said once a minute, so that an idle seed does not fill a log.
 void Session::say_plain(const Snapshot& now) {
   std::vector<std::string> lines;
   for (const auto& t : now.transfers) {
-    if (t.seed || t.stats.phase == core::Phase::downloading || t.stats.phase == core::Phase::checking) {
-      lines.push_back(plain_line(t));
-    }
+    if (is_under_way(t)) lines.push_back(plain_line(t));
   }
   if (now.preparing) lines.push_back(plain_line(*now.preparing));
   if (lines == last_plain_ && seconds_ - last_plain_at_ < plain_unchanged_every_s) return;

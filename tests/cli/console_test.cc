@@ -162,6 +162,13 @@ TEST_CASE("several downloads: one line each, then all together; beyond eight the
 }
 
 TEST_CASE("off a terminal") {
+  Transfer unknown{"debian.iso", false, {}};
+  unknown.stats.phase = core::Phase::metadata;
+  CHECK(plain_line(unknown) == "debian.iso: asking peers what it is 0 peers");
+  unknown.stats.metadata_bytes = 49'152;
+  unknown.stats.metadata_done = 16'384;
+  unknown.stats.peers = 1;
+  CHECK(plain_line(unknown) == "debian.iso: asking peers what it is 16.0/48.0 KiB 1 peer");
   CHECK(plain_line(debian()) == "debian.iso: 62% 393.7/631.0 MiB 41.8 MiB/s eta 6s pieces 787/1262 sha1 ok, 0 bad");
   CHECK(plain_line(seed()) == "debian.iso: seeding 2 peers 38.4 MiB/s up 812.4 MiB sent 1 whole copy elsewhere");
   auto whole = debian();

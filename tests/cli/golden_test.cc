@@ -232,6 +232,23 @@ TEST_CASE("golden: seeding one thing, and several") {
   });
 }
 
+TEST_CASE("golden: what is known by its magnet link only") {
+  compare("metadata", [](const Seat& seat) {
+    Transfer t{"debian.iso", false, {}};
+    Screenful out;
+    const auto add = [&] {
+      for (auto& line : shown({{t}, {}}, seat)) out.bounded.push_back(std::move(line));
+    };
+    t.stats.phase = core::Phase::metadata;
+    add();
+    t.stats.peers = 2;
+    t.stats.metadata_bytes = 51'234;
+    t.stats.metadata_done = 32'768;
+    add();
+    return out;
+  });
+}
+
 TEST_CASE("golden: hashing what is to be shared") {
   compare("hashing", [](const Seat& seat) {
     Preparing p{"hashing", "backup-of-everything.tar.zst", 40 * gib, 128 * gib, 1.7e9};
