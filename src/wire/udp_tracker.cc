@@ -14,7 +14,8 @@ namespace {
 enum class Action : std::uint32_t { connect = 0, announce = 1, scrape = 2, error = 3 };
 
 constexpr std::size_t connect_bytes = 16, announce_bytes = 98, scrape_bytes = 16;
-constexpr std::size_t connected_bytes = 16, announced_bytes = 20, scraped_bytes = 8, failed_bytes = 8;
+constexpr std::size_t connected_bytes = 16, announced_bytes = 20, scraped_bytes = 8, failed_bytes = 8,
+                      not_listed_bytes = 8;
 constexpr std::size_t hash_bytes = 20, counts_bytes = 12;
 constexpr std::size_t peers_kept_max = 2000;
 constexpr std::size_t message_bytes_max = 256;
@@ -273,6 +274,7 @@ std::optional<UdpReply> decode_udp_reply(ByteView datagram, UdpFamily family) {
       if (datagram.size() < connected_bytes) return std::nullopt;
       return UdpConnected{transaction, in.u64()};
     case Action::announce:
+      if (datagram.size() == not_listed_bytes) return UdpNotListed{transaction};
       if (datagram.size() < announced_bytes) return std::nullopt;
       return read_announced(transaction, in, family);
     case Action::scrape:

@@ -4,7 +4,7 @@
 //     UdpConnect   (16 bytes)        ──►
 //                                    ◄──  UdpConnected (16)                 a connection id, good for 60 s
 //     UdpAnnounce  (98 + options)    ──►
-//                                    ◄──  UdpAnnounced (20 + 6n or 18n)     or UdpFailed (8 + text)
+//                                    ◄──  UdpAnnounced (20 + 6n or 18n)     or UdpFailed (8 + text), UdpNotListed (8)
 //     UdpScrape    (16 + 20n)        ──►
 //                                    ◄──  UdpScraped   (8 + 12n)            or UdpFailed
 //
@@ -82,7 +82,13 @@ struct UdpFailed {
   std::string message;  ///< at most 256 bytes are written or kept; not printable as it is
 };
 
-using UdpReply = std::variant<UdpConnected, UdpAnnounced, UdpScraped, UdpFailed>;
+/// An announce reply that ends behind its transaction id: how opentracker answers for a torrent that its access list does
+/// not allow. Not in BEP 15, and never written.
+struct UdpNotListed {
+  std::uint32_t transaction = 0;
+};
+
+using UdpReply = std::variant<UdpConnected, UdpAnnounced, UdpScraped, UdpFailed, UdpNotListed>;
 
 Buffer encode(const UdpConnect& packet);
 /// A url_data of more than udp_url_bytes_max is left out: a part of it would be another URL.

@@ -229,6 +229,33 @@ TEST_CASE("udp announce: an error is the tracker's last word") {
   CHECK_FALSE(c.machine.next_wake());
 }
 
+TEST_CASE("udp announce: a reply without a body says that the torrent is not on the tracker's list") {
+  const auto bodiless = [](std::uint32_t transaction) {
+    auto bytes = encode(UdpFailed{transaction, ""});
+    bytes[3] = 1;  // the action: announce
+    return bytes;
+  };
+  Case c;
+  const auto connect = c.sent_connect(start);
+  CHECK_FALSE(c.machine.on_datagram(bodiless(connect.transaction), start));  // nothing was announced yet
+  c.machine.on_datagram(encode(UdpConnected{connect.transaction, 42}), start);
+  const auto announce = c.sent_announce(start);
+  CHECK_FALSE(c.machine.on_datagram(bodiless(announce.transaction + 1), start + 1s));
+  CHECK_FALSE(c.machine.result());
+  CHECK(c.machine.on_datagram(bodiless(announce.transaction), start + 1s));
+  REQUIRE(c.machine.result());
+  REQUIRE(c.machine.result()->has_value());
+  CHECK((*c.machine.result())->failure == "the tracker does not serve this torrent: it is not on its access list");
+  CHECK_FALSE(c.machine.next_wake());
+
+  // To an id that an earlier announce fetched it is doubted once, as every error (rule 4).
+  UdpAnnouncement again(tracker, request(), "/", 60s, c.ids, c.random, start + 2s);
+  const auto first = std::get<UdpAnnounce>(*decode_udp_request(*again.next_datagram(start + 2s)));
+  CHECK(again.on_datagram(bodiless(first.transaction), start + 2s));
+  CHECK_FALSE(again.result());
+  CHECK(std::holds_alternative<UdpConnect>(*decode_udp_request(*again.next_datagram(start + 2s))));
+}
+
 TEST_CASE("udp announce: as many ids as there is room for, the oldest go") {
   UdpConnectionIds ids;
   const auto at = [](std::uint32_t i) { return Endpoint{IpAddress::v4(0x0a000000 + i), 80}; };

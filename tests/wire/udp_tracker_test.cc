@@ -314,6 +314,9 @@ TEST_CASE("udp tracker: errors") {
   flood.resize(60'000);
   CHECK(as<UdpFailed>(decode_udp_reply(flood, UdpFamily::v4)).message.size() == 256);
   CHECK(transaction_of(UdpReply(back)) == 0x01020304);
+  // An announce reply without a body, over either family.
+  for (const auto family : {UdpFamily::v4, UdpFamily::v6})
+    CHECK(as<UdpNotListed>(decode_udp_reply(hex("00000001 01020304"), family)).transaction == 0x01020304);
 }
 
 TEST_CASE("udp tracker: cut off anywhere, nothing is read that is not there") {
@@ -335,8 +338,8 @@ TEST_CASE("udp tracker: cut off anywhere, nothing is read that is not there") {
   for (std::size_t n = 0; n <= announced.size(); ++n) {
     const Buffer part(announced.begin(), announced.begin() + static_cast<std::ptrdiff_t>(n));
     const auto read = decode_udp_reply(part, UdpFamily::v4);
-    REQUIRE(read.has_value() == (n >= 20));
-    if (read) CHECK(std::get<UdpAnnounced>(*read).reply.peers.size() == (n - 20) / 6);
+    REQUIRE(read.has_value() == (n == 8 || n >= 20));
+    if (n >= 20) CHECK(std::get<UdpAnnounced>(*read).reply.peers.size() == (n - 20) / 6);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr Duration wait_first = 15s;
 constexpr std::uint32_t doublings_max = 8;
+constexpr std::string_view not_listed = "the tracker does not serve this torrent: it is not on its access list";
 
 template <class... Calls>
 struct Overloaded : Calls... {
@@ -96,6 +98,10 @@ bool UdpAnnouncement::on_datagram(ByteView datagram, Instant now) {
                    return ours;
                  },
                  [&](wire::UdpFailed& failed) { return on_failed(failed.transaction, std::move(failed.message), now); },
+                 [&](const wire::UdpNotListed& refused) {  // rule 7
+                   if (waiting_ == Waiting::connect && refused.transaction == connect_transaction_) return false;
+                   return on_failed(refused.transaction, std::string(not_listed), now);
+                 },
                  [](const wire::UdpScraped&) { return false; }},
       *reply);
 }

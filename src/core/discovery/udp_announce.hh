@@ -20,6 +20,8 @@
 //    source address, which the owner of the socket has compared).
 // 6. An error of the tracker is its last word: AnnounceReply::failure, as a `failure reason` over HTTP. The one exception
 //    is rule 4.
+// 7. An announce reply without a body (wire::UdpNotListed) is such an error. Rationale: to wait for more would be 60 s of
+//    silence, and a person who is told nothing of the one thing that the tracker's owner has to mend.
 #pragma once
 
 #include <cstddef>
