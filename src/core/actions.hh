@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -67,7 +68,10 @@ struct Fetch {
   TorrentId torrent{};
   std::uint32_t web_seed = 0;  ///< index into the torrent's list of them
   std::uint64_t offset = 0, length = 0;
+  bool in_order = false;  ///< of a server that ignores ranges: what it sends goes on behind this one's end
 };
+/// The code of the error by which the driver tells that a web seed ignores ranges, when in_order is not set: WebSeed, rule 5.
+inline constexpr std::string_view ignores_ranges = "ignores_ranges";
 
 /// The info dictionary of a torrent that was added by its info-hash is complete: hash it. on_metadata_wrong follows, or set_info
 /// when it is right and somebody has decided where to keep the content.

@@ -261,11 +261,7 @@ void Client::on_fetched(ConnId conn, const Received& received, Instant now) {
 }
 
 void Client::on_fetch_ended(ConnId conn, const Result<void>& ended, Instant now) {
-  if (auto* c = parts_->connection(conn); c && c->peer->web_seed) {
-    if (!ended)
-      parts_->actions.notices.push_back(WebSeedNews{c->torrent->id(), c->peer->web_seed->number, ended.error()});
-    c->torrent->on_fetch_ended(*c->peer, ended.has_value(), now);
-  }
+  if (auto* c = parts_->connection(conn); c && c->peer->web_seed) c->torrent->on_fetch_ended(*c->peer, ended, now);
   parts_->settle(now);
 }
 

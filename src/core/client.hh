@@ -145,6 +145,7 @@ class Client {
   void on_announced(RequestId request, const Result<wire::AnnounceReply>& reply, Instant now);
   /// The next bytes of a Fetch, as for on_received. More than was asked for is a mistake of the driver.
   void on_fetched(ConnId conn, const Received& received, Instant now);
+  /// All of it came, or an error; `ignores_ranges` is one that teaches (WebSeed, rule 5).
   void on_fetch_ended(ConnId conn, const Result<void>& ended, Instant now);
   void on_metadata_wrong(TorrentId torrent, Instant now);  ///< its hash is another
   void set_info(TorrentId torrent, SetInfo info, Instant now);

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -123,4 +124,56 @@ TEST_CASE("a begun piece is finished before a new one is begun") {
   REQUIRE(a.size() == 1);
   REQUIRE(b.size() >= 1);
   CHECK(a[0].piece == b[0].piece);
+}
+
+TEST_CASE("runs for a source that only goes forward are what the table of all blocks says") {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Picker picker(pieces, random);
+    Download download(total, piece_bytes, picker);
+    std::vector<BlockRef> blocks;  // of the pieces that are wanted, in order
+    for (std::uint32_t p = 0; p < pieces; ++p) {
+      if (random.below(4) == 0) continue;
+      picker.want(PieceIndex{p});
+      for (std::uint32_t i = 0; i < download.block_count(PieceIndex{p}); ++i) {
+        const auto begin = i * wire::block_bytes;
+        blocks.push_back(
+            {PieceIndex{p}, begin, std::min(wire::block_bytes, download.piece_size(PieceIndex{p}) - begin)});
+      }
+    }
+    const auto start = [](const BlockRef& b) { return std::uint64_t{number(b.piece)} * piece_bytes + b.begin; };
+    std::set<std::uint64_t> taken;
+    const Bitfield all(pieces, true);
+    picker.on_bitfield(all);
+    for (int step = 0; step < 40; ++step) {
+      std::vector<BlockRef> given;
+      if (random.below(3) == 0) {  // a peer takes some of its own choice, another lets go of some
+        download.next(ConnId{2}, all, random.below(5), false, given);
+        for (const BlockRef& b : given) CHECK(taken.insert(start(b)).second);
+        if (!given.empty() && random.below(2) == 0) {
+          download.release(given.front(), ConnId{2});
+          taken.erase(start(given.front()));
+        }
+        continue;
+      }
+      const std::uint64_t from = random.below(3) == 0 ? 0 : random.below(total + 2 * piece_bytes);
+      const std::uint64_t most = 1 + random.below(3 * piece_bytes);
+      download.next_run(ConnId{1}, most, from, given);
+
+      const auto free = [&](const BlockRef& b) { return !taken.contains(start(b)); };
+      auto first =
+          std::find_if(blocks.begin(), blocks.end(), [&](const auto& b) { return start(b) >= from && free(b); });
+      if (first == blocks.end()) first = std::find_if(blocks.begin(), blocks.end(), free);
+      std::vector<BlockRef> right;
+      std::uint64_t bytes = 0;
+      for (auto at = first; at != blocks.end() && bytes < most && free(*at); ++at) {
+        if (!right.empty() && start(*at) != start(right.back()) + right.back().length) break;
+        right.push_back(*at);
+        bytes += at->length;
+      }
+      CHECK(given == right);
+      for (const BlockRef& b : given) taken.insert(start(b));
+    }
+  }
 }

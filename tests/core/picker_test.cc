@@ -58,6 +58,20 @@ TEST_CASE("picker: sequential gives the lowest index whatever is rare") {
   for (std::uint32_t p = 0; p < 10; ++p) CHECK(picker.pick(all) == PieceIndex{p});
 }
 
+TEST_CASE("picker: the lowest piece from a place on that may be picked, whatever is rare") {
+  Random random(1);
+  Picker picker(200, random);
+  CHECK_FALSE(picker.lowest(PieceIndex{0}));
+  for (const std::uint32_t p : {3u, 64u, 199u}) picker.want(PieceIndex{p});
+  picker.on_have(PieceIndex{3});
+  CHECK(picker.lowest(PieceIndex{0}) == PieceIndex{3});
+  CHECK(picker.lowest(PieceIndex{3}) == PieceIndex{3});
+  CHECK(picker.lowest(PieceIndex{4}) == PieceIndex{64});
+  CHECK(picker.take(PieceIndex{64}));
+  CHECK(picker.lowest(PieceIndex{4}) == PieceIndex{199});
+  CHECK_FALSE(picker.lowest(PieceIndex{200}));
+}
+
 TEST_CASE("picker: a torrent without pieces") {
   Random random(3);
   Picker picker(0, random);

@@ -147,6 +147,89 @@ TEST_CASE("a server that fails rests for ten seconds, then twenty, and what it w
   CHECK(s.client.stats(s.torrent, s.now).phase == Phase::finishing);
 }
 
+TEST_CASE("a server that ignores ranges is asked again at once, for ascending ranges, each byte once") {
+  Servers s(1, 300);
+  const auto report = [&](const Fetch& f) {
+    s.client.on_fetch_ended(f.conn, fail(Exit::unreachable, std::string(ignores_ranges), "ignores ranges"), s.now);
+  };
+  auto open = s.take_fetches();
+  REQUIRE(open.size() == 1);
+  CHECK_FALSE(open[0].in_order);
+  report(open[0]);
+  std::uint64_t at = 0, asked = 0;
+  for (open = s.take_fetches(); !open.empty(); open = s.take_fetches()) {
+    REQUIRE(open.size() == 1);
+    CHECK(open[0].in_order);
+    CHECK(open[0].offset == at);
+    at += open[0].length;
+    asked += open[0].length;
+    s.serve(open[0]);
+  }
+  const auto stats = s.client.stats(s.torrent, s.now);
+  CHECK(stats.phase == Phase::finishing);
+  CHECK(asked == stats.bytes_total);
+  CHECK(stats.bytes_wasted == 0);
+  CHECK(s.news == 0);
+}
+
+TEST_CASE("that a server ignores ranges excuses it once") {
+  Servers s(1);
+  const auto report = [&](ConnId conn) {
+    s.client.on_fetch_ended(conn, fail(Exit::unreachable, std::string(ignores_ranges), "ignores ranges"), s.now);
+  };
+  auto open = s.take_fetches();
+  REQUIRE(open.size() == 1);
+  report(open[0].conn);
+  CHECK(s.take_fetches().size() == 1);
+  CHECK(s.news == 0);
+  report(open[0].conn);
+  CHECK(s.take_fetches().empty());
+  CHECK(s.news == 1);
+  s.now += 11s;
+  s.client.on_time(s.now);
+  CHECK(s.take_fetches().size() == 1);
+}
+
+TEST_CASE("with a server that ignores ranges, a range that failed and a piece that was wrong are asked for anew") {
+  Servers s(1, 300);
+  auto open = s.take_fetches();
+  REQUIRE(open.size() == 1);
+  const auto conn = open[0].conn;
+  s.client.on_fetch_ended(conn, fail(Exit::unreachable, std::string(ignores_ranges), "ignores ranges"), s.now);
+  open = s.take_fetches();
+  REQUIRE(open.size() == 1);
+  s.give(open[0], 100'000);  // three pieces and a bit
+  s.client.on_fetch_ended(conn, fail(Exit::unreachable, "stalled", "stalled"), s.now);
+  s.now += 11s;
+  s.client.on_time(s.now);
+  open = s.take_fetches();
+  REQUIRE(open.size() == 1);
+  CHECK(open[0].offset == 98'304);  // six blocks came whole
+  // Two blocks of wrong data, then what is right: the piece comes again when the end has been reached, from behind.
+  s.wrong = true;
+  const auto wrong_piece = open[0].offset;
+  std::fill(s.sent.begin(), s.sent.end(), 0);
+  s.give(open[0], 32 * 1024);
+  s.wrong = false;
+  Fetch f = open[0];
+  s.give(f, f.length - 32 * 1024);
+  s.client.on_fetch_ended(conn, {}, s.now);
+  std::uint64_t at = f.offset + f.length;
+  bool wrapped = false;
+  for (open = s.take_fetches(); !open.empty(); open = s.take_fetches()) {
+    if (open[0].offset < at) {
+      CHECK_FALSE(wrapped);
+      wrapped = true;
+      CHECK(at == 300u * 32 * 1024);
+      CHECK(open[0].offset == wrong_piece);
+    }
+    at = open[0].offset + open[0].length;
+    s.serve(open[0]);
+  }
+  CHECK(wrapped);
+  CHECK(s.client.stats(s.torrent, s.now).phase == Phase::finishing);
+}
+
 TEST_CASE("a range that ends short is an error, however politely it ends") {
   Servers s(1);
   const auto open = s.take_fetches();

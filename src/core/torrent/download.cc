@@ -33,23 +33,54 @@ void Download::next(ConnId conn, const Bitfield& has, std::size_t most, bool idl
 }
 
 void Download::next_run(ConnId conn, std::uint64_t bytes_max, std::vector<BlockRef>& out) {
-  std::uint32_t piece = 0, block = 0;
-  Begun* b = nullptr;
-  if (free_blocks_ > 0) {
-    const auto fits = [&](const auto& x) {
-      return x.second.free > 0 && !(x.second.alone && x.second.owner && *x.second.owner != conn);
-    };
-    if (const auto it = std::find_if(begun_.begin(), begun_.end(), fits); it != begun_.end()) {
-      piece = it->first, b = &it->second;
-      while (b->blocks[block] != Block::free) ++block;
-    }
-  }
-  if (b == nullptr) {
+  auto start = begun_start(conn, {});
+  if (!start) {
     const auto picked = picker_.pick(Bitfield(picker_.pieces(), true));
     if (!picked) return;
     begin(*picked, conn);
-    piece = number(*picked), b = &begun_.at(piece);
+    start = Start{number(*picked), 0};
   }
+  take_run(conn, bytes_max, *start, out);
+}
+
+void Download::next_run(ConnId conn, std::uint64_t bytes_max, std::uint64_t from, std::vector<BlockRef>& out) {
+  const auto piece = static_cast<std::uint32_t>(from / piece_bytes_);
+  const auto block = static_cast<std::uint32_t>((from % piece_bytes_ + block_bytes - 1) / block_bytes);
+  auto start = lowest_start(conn, {piece, block});
+  if (!start && from > 0) start = lowest_start(conn, {});
+  if (start) take_run(conn, bytes_max, *start, out);
+}
+
+/// The first free block, at or behind `from`, of a piece that is begun and open to this connection.
+std::optional<Download::Start> Download::begun_start(ConnId conn, Start from) const {
+  if (free_blocks_ == 0) return std::nullopt;
+  for (auto it = begun_.lower_bound(from.piece); it != begun_.end(); ++it) {
+    const Begun& b = it->second;
+    if (b.free == 0 || (b.alone && b.owner && *b.owner != conn)) continue;
+    const auto first = std::min<std::size_t>(it->first == from.piece ? from.block : 0, b.blocks.size());
+    const auto at = std::find(b.blocks.begin() + static_cast<std::ptrdiff_t>(first), b.blocks.end(), Block::free);
+    if (at != b.blocks.end()) return Start{it->first, static_cast<std::uint32_t>(at - b.blocks.begin())};
+  }
+  return std::nullopt;
+}
+
+/// The same, of all pieces that are begun or may be.
+std::optional<Download::Start> Download::lowest_start(ConnId conn, Start from) const {
+  if (from.piece >= picker_.pieces()) return std::nullopt;
+  const auto begun = begun_start(conn, from);
+  auto fresh = picker_.lowest(PieceIndex{from.piece});
+  if (fresh && number(*fresh) == from.piece && from.block > 0) {
+    if (from.block < block_count(*fresh)) return from;
+    fresh = picker_.lowest(PieceIndex{from.piece + 1});
+  }
+  if (!fresh || (begun && begun->piece < number(*fresh))) return begun;
+  return Start{number(*fresh), 0};
+}
+
+/// From a free block on, for as long as there is another one behind it.
+void Download::take_run(ConnId conn, std::uint64_t bytes_max, Start start, std::vector<BlockRef>& out) {
+  auto [piece, block] = start;
+  Begun* b = for_run(piece, conn);
   for (std::uint64_t bytes = 0; bytes < bytes_max && b != nullptr; b = for_run(++piece, conn), block = 0) {
     if (b->alone) b->owner = conn;
     for (; block < b->blocks.size() && bytes < bytes_max; ++block) {

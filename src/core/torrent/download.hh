@@ -40,6 +40,9 @@ class Download {
   /// Adjacent free blocks for a source that has everything, over the ends of pieces, up to about `bytes_max` (at least one
   /// block); they count as asked of it. From the first free one of the pieces begun, else from the piece that the picker gives.
   void next_run(ConnId conn, std::uint64_t bytes_max, std::vector<wire::BlockRef>& out);
+  /// The same for a source that can only go forward: from the lowest free block at or behind byte `from` of the torrent; when
+  /// there is none, from the lowest of all.
+  void next_run(ConnId conn, std::uint64_t bytes_max, std::uint64_t from, std::vector<wire::BlockRef>& out);
   std::size_t free_blocks() const { return free_blocks_; }  ///< of pieces begun
   /// Is this block still missing?
   bool needs(const wire::BlockRef& block) const;
@@ -85,6 +88,12 @@ class Download {
 
   wire::BlockRef block_ref(PieceIndex piece, std::uint32_t index) const;
   void take_free(std::uint32_t piece, Begun& b, ConnId conn, std::size_t most, std::vector<wire::BlockRef>& out);
+  struct Start {
+    std::uint32_t piece = 0, block = 0;
+  };
+  std::optional<Start> begun_start(ConnId conn, Start from) const;
+  std::optional<Start> lowest_start(ConnId conn, Start from) const;
+  void take_run(ConnId conn, std::uint64_t bytes_max, Start start, std::vector<wire::BlockRef>& out);
   Begun* for_run(std::uint32_t piece, ConnId conn);
   void begin(PieceIndex piece, ConnId conn);
   void endgame(ConnId conn, const Bitfield& has, std::vector<wire::BlockRef>& out);

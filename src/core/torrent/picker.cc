@@ -108,6 +108,12 @@ std::optional<PieceIndex> Picker::pick(const Bitfield& peer_has) {
   return PieceIndex{found};
 }
 
+std::optional<PieceIndex> Picker::lowest(PieceIndex from) const {
+  const auto at = pickable_.find(true, number(from));
+  if (at >= pickable_.size()) return std::nullopt;
+  return PieceIndex{static_cast<std::uint32_t>(at)};
+}
+
 bool Picker::take(PieceIndex piece) {
   if (!pickable_[piece]) return false;
   unwant(piece);

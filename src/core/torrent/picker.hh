@@ -35,6 +35,8 @@ class Picker {
   void unwant(PieceIndex piece);          ///< verified, awaiting a check, or not chosen
   /// The next piece to begin with a peer that has these; it is begun from now on.
   std::optional<PieceIndex> pick(const Bitfield& peer_has);
+  /// The lowest piece from this one on that may be picked; it is not begun by that. O(pieces / 64).
+  std::optional<PieceIndex> lowest(PieceIndex from) const;
   /// Begins this one, when it may be picked.
   bool take(PieceIndex piece);
   void put_back(PieceIndex piece) { want(piece); }

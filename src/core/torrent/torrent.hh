@@ -41,7 +41,7 @@ class Torrent {
   void on_read(Peer& peer, Instant now);  ///< all of an input was dealt with
   void on_gone(Peer& peer, wire::PeerFault why, Instant now);
   void on_fetched(Peer& web_seed, const Received& in, Instant now);
-  void on_fetch_ended(Peer& web_seed, bool whole, Instant now);
+  void on_fetch_ended(Peer& web_seed, const Result<void>& how, Instant now);
   void next_outgoing(Peer& peer, std::size_t bytes_max, Instant now, Outgoing& out);
 
   // Of a torrent that was added by its info-hash only.

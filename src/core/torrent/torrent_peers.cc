@@ -361,7 +361,8 @@ void Torrent::ask_web_seed(Peer& peer, Instant now) {
                              std::uint64_t{content_->download.free_blocks()} * wire::block_bytes;
   const auto bytes = std::min(budget, seed.next_length(peer.down.rate(now), free, sources, info_.piece_bytes));
   blocks_.clear();
-  content_->download.next_run(peer.conn, bytes, blocks_);
+  seed.in_order ? content_->download.next_run(peer.conn, bytes, seed.next_from, blocks_)
+                : content_->download.next_run(peer.conn, bytes, blocks_);
   if (blocks_.empty()) return;
   std::uint64_t length = 0;
   for (const wire::BlockRef& b : blocks_) {
@@ -371,7 +372,7 @@ void Torrent::ask_web_seed(Peer& peer, Instant now) {
   context_.down.take(length, now);
   const wire::BlockRef& first = blocks_.front();
   seed.began(std::uint64_t{number(first.piece)} * info_.piece_bytes + first.begin, length);
-  context_.actions.fetches.push_back({peer.conn, id_, seed.number, seed.offset, seed.length});
+  context_.actions.fetches.push_back({peer.conn, id_, seed.number, seed.offset, seed.length, seed.in_order});
 }
 
 void Torrent::on_fetched(Peer& peer, const Received& in, Instant now) {
@@ -400,8 +401,12 @@ void Torrent::end_fetch(Peer& peer, Instant now) {
   context_.actions.closes.push_back({peer.conn});
 }
 
-void Torrent::on_fetch_ended(Peer& peer, bool whole, Instant now) {
-  peer.web_seed->ended(whole && peer.web_seed->done == peer.web_seed->length, now);
+void Torrent::on_fetch_ended(Peer& peer, const Result<void>& how, Instant now) {
+  WebSeed& seed = *peer.web_seed;
+  if (how || how.error().code != ignores_ranges || !seed.learn_in_order()) {
+    seed.ended(how && seed.done == seed.length, now);
+    if (!how) notice(WebSeedNews{id_, seed.number, how.error()});
+  }
   release_requests(peer);
   ask_all(now);
 }

@@ -1,6 +1,7 @@
 #include "core/torrent/web_seeds.hh"
 
 #include <algorithm>
+#include <utility>
 
 namespace swarm::core {
 
@@ -17,6 +18,7 @@ std::uint64_t WebSeed::next_length(double rate, std::uint64_t bytes_free, std::s
 }
 
 void WebSeed::ended(bool whole, Instant now) {
+  next_from = whole && done == length ? offset + length : 0;
   length = 0;
   if (whole) {
     errors = 0;
@@ -24,6 +26,12 @@ void WebSeed::ended(bool whole, Instant now) {
   }
   rests_until = now + std::min(rest_max, rest_first * (1 << std::min(errors, 6u)));
   ++errors;
+}
+
+bool WebSeed::learn_in_order() {
+  if (std::exchange(in_order, true)) return false;
+  length = 0;
+  return true;
 }
 
 }  // namespace swarm::core

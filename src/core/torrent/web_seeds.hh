@@ -9,6 +9,11 @@
 //    least. Rationale: near the end a slow server must not sit on what others could bring.
 // 4. After an error the server rests for 10 s, doubled with each further one up to 10 min; a range that came whole makes up for
 //    all. One that sent wrong data is out for good, like a peer.
+// 5. A server that ignores ranges sends each file from its start or not at all. The driver tells so once (ignores_ranges),
+//    which is no error; from then on the ranges it is asked for ascend: each begins with the lowest free block at or behind
+//    the last one's end, and when there is none any more, with the lowest of all. After a range that did not come whole they
+//    begin anew. Rationale: the driver keeps its reply open between two ranges, so that all that lies ahead costs nothing
+//    more; what lies behind costs the file from its start.
 // A web seed takes part as a peer that has everything, is asked by ranges and never asks (Peer::web_seed). Where an endpoint
 // is told, it stands as the unspecified address with its number, from 1 on, as the port.
 #pragma once
@@ -28,6 +33,8 @@ struct WebSeed {
   std::uint64_t done = 0;                ///< bytes of it that came
   std::uint32_t errors = 0;              ///< in a row
   Instant rests_until = Instant::min();
+  bool in_order = false;        ///< rule 5
+  std::uint64_t next_from = 0;  ///< with in_order: bytes of the torrent
 
   bool busy() const { return length > 0; }
   bool ready(Instant now) const { return !busy() && rests_until <= now; }
@@ -37,6 +44,8 @@ struct WebSeed {
   void began(std::uint64_t from, std::uint64_t bytes) { offset = from, length = bytes, done = 0; }
   /// The range is over; rule 4 when it did not come whole.
   void ended(bool whole, Instant now);
+  /// The driver has told rule 5, in place of an end. False when it was known.
+  bool learn_in_order();
 };
 
 /// How a web seed is named where an endpoint is told, and back.
