@@ -135,7 +135,7 @@ void TorrentFinder::fetch(const std::string& url, const std::string& called, Don
   ask.body_bytes_max = uv::torrent_bytes_max;
   http_.ask(std::move(ask), [called, done = std::move(done)](const Result<wire::HttpResponse>& reply) {
     if (!reply) {
-      Error error = reply.error();  // its hint is for trackers; this may be any web server
+      Error error = reply.error();
       if (error.exit == Exit::unreachable) error.hint = "Check the address";
       return done(tl::unexpected(std::move(error)));
     }

@@ -38,8 +38,7 @@ Error unreachable(std::string code, std::string message, std::string hint = {}) 
 
 Error cannot_connect(const wire::Url& url, int status) {
   if (status == UV_ECONNREFUSED) {
-    return unreachable("connection_refused", fmt::format("nothing listens on {} (connection refused)", place(url)),
-                       "Is 'swarm tracker' running there?");
+    return unreachable("connection_refused", fmt::format("nothing listens on {} (connection refused)", place(url)));
   }
   if (status == UV_ETIMEDOUT) {
     return unreachable("timeout", fmt::format("{} does not answer (timeout)", place(url)),
