@@ -355,7 +355,7 @@ void Driver::send(ConnId conn) {
 
 void Driver::fetch(const core::Fetch& fetch) {
   parts_->web_seeds->fetch(fetch.conn, *parts_->torrents[number(fetch.torrent)].web, fetch.web_seed, fetch.offset,
-                           fetch.length);
+                           fetch.length, fetch.in_order);
 }
 
 void Driver::check_metadata(core::CheckMetadata& metadata) {
@@ -603,6 +603,7 @@ void Driver::set_notice(std::function<void(const core::Notice&)> on_notice) {
 
 // ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+std::uint64_t Driver::web_bytes_dropped() const { return parts_->web_seeds ? parts_->web_seeds->bytes_dropped() : 0; }
 core::TorrentStats Driver::stats(TorrentId torrent) const { return parts_->client->stats(torrent, parts_->now()); }
 const Bitfield& Driver::verified(TorrentId torrent) const { return parts_->client->verified(torrent); }
 std::string Driver::path(TorrentId torrent) const { return parts_->files(torrent).path(); }

@@ -108,6 +108,8 @@ class Driver {
   void set_notice(std::function<void(const core::Notice&)> on_notice);
 
   core::TorrentStats stats(TorrentId torrent) const;
+  /// Of all torrents together: what web seeds sent only because they cannot leave it out (WebSeeds, rule 4).
+  std::uint64_t web_bytes_dropped() const;
   const Bitfield& verified(TorrentId torrent) const;
   /// Where the torrent's bytes are now: `<target>.part`, or the final path once it is finished.
   std::string path(TorrentId torrent) const;

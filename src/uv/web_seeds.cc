@@ -10,12 +10,12 @@
 #include <utility>
 
 #include "base/text.hh"
+#include "core/actions.hh"
 
 namespace swarm::uv {
 
 namespace {
 
-constexpr std::uint64_t skip_max = 1u << 20;
 constexpr Duration look_again_after = 10ms;
 constexpr std::size_t zeros_at_once = 64 * 1024;
 
@@ -66,8 +66,8 @@ std::string web_seed_url(const std::string& seed, const wire::Metainfo& info, Fi
   return out;
 }
 
-WebSeeds::WebSeeds(Loop& loop, HttpClient& http, Events events, Duration stalled_after)
-    : loop_(loop), http_(http), events_(std::move(events)), stalled_after_(stalled_after) {}
+WebSeeds::WebSeeds(Loop& loop, HttpClient& http, Events events, Patience patience)
+    : loop_(loop), http_(http), events_(std::move(events)), patience_(patience) {}
 
 WebSeeds::~WebSeeds() { close_all(); }
 
@@ -92,41 +92,55 @@ void WebSeeds::detach_unfinished() {
 }
 
 void WebSeeds::fetch(ConnId conn, const WebContent& content, std::uint32_t url, std::uint64_t offset,
-                     std::uint64_t length) {
-  close(conn);
+                     std::uint64_t length, bool in_order) {
+  if (find(conn) != nullptr) close(conn);
   Fetch& fetch = fetches_[number(conn)];
   fetch.serial = ++fetches_begun_;
   fetch.content = &content;
   fetch.url = url;
+  fetch.in_order = in_order;
   fetch.offset = offset;
   fetch.left = length;
   fetch.next = std::make_unique<Timer>(loop_, [this, conn] {
     go_on(conn);
     events_.turn();
   });
+  take_kept(conn, fetch);
   fetch.next->start({});
 }
 
 void WebSeeds::close(ConnId conn) {
+  give_up(conn);
   const auto at = fetches_.find(number(conn));
   if (at == fetches_.end()) return;
-  if (at->second.call) http_.cancel(*at->second.call);
+  if (at->second.reply.call) http_.cancel(*at->second.reply.call);
   fetches_.erase(at);
 }
 
 void WebSeeds::close_all() {
   for (auto& [id, fetch] : fetches_) {
-    if (fetch.call) http_.cancel(*fetch.call);
+    if (fetch.reply.call) http_.cancel(*fetch.reply.call);
   }
   fetches_.clear();
+  for (auto& [id, kept] : kept_) {
+    if (kept.reply.call) http_.cancel(*kept.reply.call);
+  }
+  kept_.clear();
 }
 
 void WebSeeds::read(bool wanted) {
   if (std::exchange(reading_, wanted) == wanted) return;
   for (auto& [id, fetch] : fetches_) {
-    if (fetch.call) http_.read(*fetch.call, wanted && fetch.held.empty());
+    settle_reading(fetch);
     if (wanted) fetch.next->start({});
   }
+}
+
+/// What is held goes first, and what stands behind the part is the next fetch's.
+void WebSeeds::settle_reading(const Fetch& fetch) {
+  if (!fetch.reply.call) return;
+  const bool part_is_here = fetch.part_left == 0 && fetch.goes_on;
+  http_.read(*fetch.reply.call, reading_ && fetch.reply.held.empty() && !part_is_here && !fetch.error);
 }
 
 // ── what is next ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,62 +149,148 @@ void WebSeeds::read(bool wanted) {
 void WebSeeds::go_on(ConnId conn) {
   Fetch* fetch = find(conn);
   if (!reading_) return;
-  if (!fetch->held.empty()) {
-    const auto held = std::exchange(fetch->held, {});
-    if (!give(conn, held)) return;
+  if (!fetch->reply.held.empty() && fetch->part_left > 0 && !fetch->error) {
+    const auto held = std::exchange(fetch->reply.held, {});
+    if (!take(conn, held)) return;
     fetch = find(conn);
-    if (fetch->call) http_.read(*fetch->call, reading_);
+    settle_reading(*fetch);
   }
   if (fetch->error) return end(conn, tl::unexpected(std::move(*fetch->error)));
-  if (fetch->call) return;
-  while (fetch->part_left > 0) {  // padding: what is left of a file is asked for at once, or has come
-    static const Buffer zeros(zeros_at_once);
-    const auto some = ByteView(zeros).first(std::min<std::uint64_t>(fetch->part_left, zeros.size()));
-    fetch->part_left -= some.size();
-    if (!give(conn, some)) return;
-    fetch = find(conn);
-  }
-  if (fetch->left == 0) return end(conn, {});
-  fetch->part = fetch->content->extents.at(fetch->offset, fetch->left);
-  fetch->part_left = fetch->part.length;
-  fetch->offset += fetch->part.length;
-  fetch->left -= fetch->part.length;
-  fetch->part.pad ? fetch->next->start({}) : ask(conn, *fetch);
+  if (fetch->part_left > 0 && fetch->part.pad && !give_padding(conn)) return;
+  fetch = find(conn);
+  if (fetch->part_left > 0) return;
+  if (fetch->left == 0 && (fetch->goes_on || !fetch->reply.call)) return end(conn, {});
+  if (fetch->left > 0 && !fetch->reply.call) next_part(conn, *fetch);
 }
 
-/// True when all of it was handed on and the fetch is still there. What finds no room is held.
-bool WebSeeds::give(ConnId conn, ByteView bytes) {
-  Fetch* fetch = find(conn);
-  const auto serial = fetch->serial;
-  while (!bytes.empty()) {
-    const ByteSpan room = events_.room();
-    if (room.empty()) {
-      append(fetch->held, bytes);
-      if (fetch->call) http_.read(*fetch->call, false);
-      events_.on_no_room();
-      if (reading_) fetch->next->start(look_again_after);  // a worker has made room meanwhile
-      return false;
-    }
-    const auto part = bytes.first(std::min(bytes.size(), room.size()));
-    std::memcpy(room.data(), part.data(), part.size());
-    bytes = bytes.subspan(part.size());
-    events_.on_bytes(conn, part.size());
-    fetch = find(conn, serial);
-    if (fetch == nullptr) return false;
+void WebSeeds::next_part(ConnId conn, Fetch& fetch) {
+  begin_part(fetch);
+  fetch.part.pad ? fetch.next->start({}) : ask(conn, fetch);
+}
+
+void WebSeeds::begin_part(Fetch& fetch) {
+  fetch.part = fetch.content->extents.at(fetch.offset, fetch.left);
+  fetch.part_left = fetch.part.length;
+  fetch.offset += fetch.part.length;
+  fetch.left -= fetch.part.length;
+  fetch.goes_on = false;
+}
+
+/// False when the fetch is gone or has to wait.
+bool WebSeeds::give_padding(ConnId conn) {
+  static const Buffer zeros(zeros_at_once);
+  for (Fetch* fetch = find(conn); fetch->part_left > 0; fetch = find(conn)) {
+    const auto some = ByteView(zeros).first(std::min<std::uint64_t>(fetch->part_left, zeros.size()));
+    const auto given = give(conn, some);
+    if (!given) return false;
+    if (*given == some.size()) continue;
+    if (reading_) find(conn)->next->start(look_again_after);
+    return false;
   }
   return true;
 }
 
+/// Takes the next bytes of the reply. True when nothing of them is held and the fetch is still there.
+bool WebSeeds::take(ConnId conn, ByteView bytes) {
+  Fetch* fetch = find(conn);
+  const auto serial = fetch->serial;
+  const auto wanted_at = fetch->part.offset + fetch->part.length - fetch->part_left;
+  const auto dropped = static_cast<std::size_t>(std::min<std::uint64_t>(wanted_at - fetch->reply.at, bytes.size()));
+  fetch->reply.at += dropped;
+  bytes_dropped_ += dropped;
+  bytes = bytes.subspan(dropped);
+  const auto mine = bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), fetch->part_left)));
+  const auto given = give(conn, mine);
+  fetch = find(conn, serial);
+  if (!given || fetch == nullptr) return false;
+  fetch->reply.at += *given;
+  bytes = bytes.subspan(*given);
+  if (*given == mine.size() && !bytes.empty() && !fetch->goes_on) {
+    fail(conn, unreachable("bad_reply",
+                           fmt::format("{} sends more than it was asked for", fit(printable(url_of(*fetch)), 200))));
+    return false;
+  }
+  append(fetch->reply.held, bytes);
+  settle_reading(*fetch);
+  if (*given < mine.size()) {
+    if (reading_) fetch->next->start(look_again_after);  // a worker has made room meanwhile
+    return false;
+  }
+  if (fetch->part_left == 0 && fetch->goes_on) fetch->next->start({});
+  return bytes.empty();
+}
+
+/// Hands on what finds room, and says how much that was; nothing when the fetch is gone.
+std::optional<std::size_t> WebSeeds::give(ConnId conn, ByteView bytes) {
+  Fetch* fetch = find(conn);
+  const auto serial = fetch->serial;
+  std::size_t given = 0;
+  while (given < bytes.size()) {
+    const ByteSpan room = events_.room();
+    if (room.empty()) {
+      events_.on_no_room();
+      break;
+    }
+    const auto part = bytes.subspan(given, std::min(bytes.size() - given, room.size()));
+    std::memcpy(room.data(), part.data(), part.size());
+    given += part.size();
+    fetch->part_left -= part.size();
+    events_.on_bytes(conn, part.size());
+    fetch = find(conn, serial);
+    if (fetch == nullptr) return std::nullopt;
+  }
+  return given;
+}
+
 void WebSeeds::end(ConnId conn, const Result<void>& how) {
-  close(conn);
+  if (Fetch& fetch = *find(conn); fetch.goes_on) keep(conn, fetch);
+  const auto fetch = fetches_.extract(number(conn));
   events_.on_ended(conn, how);
 }
 
+/// The fetch ends with this; what is left of the reply is given up.
 void WebSeeds::fail(ConnId conn, Error error) {
   Fetch& fetch = *find(conn);
-  if (fetch.call) http_.cancel(*std::exchange(fetch.call, std::nullopt));
+  if (fetch.reply.call) http_.cancel(*fetch.reply.call);
+  fetch.reply = {};
+  fetch.goes_on = false;
   fetch.error = std::move(error);
   fetch.next->start({});
+}
+
+// ── replies that are kept ────────────────────────────────────────────────────────────────────────────────────────────
+
+void WebSeeds::keep(ConnId conn, Fetch& fetch) {
+  give_up(conn);
+  Kept& kept = kept_[number(conn)];
+  kept.content = fetch.content;
+  kept.url = fetch.url;
+  kept.file = fetch.part.file;
+  kept.reply = std::exchange(fetch.reply, {});
+  kept.given_up = std::make_unique<Timer>(loop_, [this, conn] { give_up(conn); });
+  kept.given_up->start(patience_.kept_within);
+}
+
+/// Begins a fetch with what was kept, when that can be read from it, and else gives that up.
+void WebSeeds::take_kept(ConnId conn, Fetch& fetch) {
+  const auto at = kept_.find(number(conn));
+  if (at == kept_.end()) return;
+  Kept& kept = at->second;
+  const auto part = fetch.content->extents.at(fetch.offset, fetch.left);
+  const bool same_file = kept.content == fetch.content && kept.url == fetch.url && kept.file == part.file && !part.pad;
+  const bool enough = kept.reply.call || kept.reply.at + kept.reply.held.size() >= part.offset + part.length;
+  if (!fetch.in_order || !same_file || kept.reply.at > part.offset || !enough) return give_up(conn);
+  begin_part(fetch);
+  fetch.reply = std::move(kept.reply);
+  fetch.was_kept = true;
+  kept_.erase(at);
+  fetch.goes_on = part.offset + part.length < file_bytes(fetch);
+  settle_reading(fetch);
+}
+
+void WebSeeds::give_up(ConnId conn) {
+  const auto kept = kept_.extract(number(conn));
+  if (kept && kept.mapped().reply.call) http_.cancel(*kept.mapped().reply.call);
 }
 
 // ── one request ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,13 +299,17 @@ std::string WebSeeds::url_of(const Fetch& fetch) {
   return web_seed_url(fetch.content->urls[fetch.url], *fetch.content->info, fetch.part.file);
 }
 
+std::uint64_t WebSeeds::file_bytes(const Fetch& fetch) {
+  return fetch.content->info->files[number(fetch.part.file)].length;
+}
+
 void WebSeeds::ask(ConnId conn, Fetch& fetch) {
-  fetch.skip = 0;
-  fetch.cut_short = false;
+  fetch.reply = {};
+  fetch.goes_on = fetch.was_kept = false;
   HttpAsk ask;
   ask.url = url_of(fetch);
-  ask.deadline = stalled_after_;
-  ask.stall_within = stalled_after_;
+  ask.deadline = patience_.stalled_after;
+  ask.stall_within = patience_.stalled_after;
   ask.request.headers.set("Range",
                           fmt::format("bytes={}-{}", fetch.part.offset, fetch.part.offset + fetch.part.length - 1));
   ask.request.headers.set("Accept-Encoding", "identity");
@@ -214,19 +318,19 @@ void WebSeeds::ask(ConnId conn, Fetch& fetch) {
     on_body(conn, bytes);
     events_.turn();
   };
-  fetch.call =
+  fetch.reply.call =
       http_.ask(std::move(ask), [this, conn](const Result<wire::HttpResponse>& reply) { on_reply(conn, reply); });
 }
 
-/// Rule 3.
+/// Rules 3 and 4.
 void WebSeeds::on_head(ConnId conn, const wire::HttpResponse& head) {
   Fetch& fetch = *find(conn);
   const auto bad = [&](std::string code, const std::string& what) {
-    fail(conn, unreachable(std::move(code), fmt::format("web seed {} {}", fit(printable(url_of(fetch)), 200), what)));
+    fail(conn, unreachable(std::move(code), fmt::format("{} {}", fit(printable(url_of(fetch)), 200), what)));
   };
-  const std::uint64_t file_bytes = fetch.content->info->files[number(fetch.part.file)].length;
+  const std::uint64_t whole = file_bytes(fetch);
   const auto wrong_length = [&](std::uint64_t length) {
-    bad("wrong_length", fmt::format("has {} bytes, the torrent's file has {}", length, file_bytes));
+    bad("wrong_length", fmt::format("has {} bytes, the torrent's file has {}", length, whole));
   };
   if (const auto encoding = head.headers.find("content-encoding"); encoding && *encoding != "identity") {
     return bad("bad_reply", fmt::format("is encoded as {}", fit(printable(*encoding), 40)));
@@ -235,57 +339,61 @@ void WebSeeds::on_head(ConnId conn, const wire::HttpResponse& head) {
     const auto field = head.headers.find("content-range");
     const auto range = field ? parse_content_range(*field) : std::nullopt;
     if (!range) return bad("bad_reply", "does not say which range it sends");
-    if (range->length && *range->length != file_bytes) return wrong_length(*range->length);
+    if (range->length && *range->length != whole) return wrong_length(*range->length);
     if (range->first != fetch.part.offset || range->last != fetch.part.offset + fetch.part.length - 1) {
       return bad("bad_reply", fmt::format("sends the range {}-{}, asked for {}-{}", range->first, range->last,
                                           fetch.part.offset, fetch.part.offset + fetch.part.length - 1));
     }
+    fetch.reply.at = fetch.part.offset;
     return;
   }
-  if (head.status == 200) {
-    const auto field = head.headers.find("content-length");
-    const auto length = field ? number_in(*field) : std::nullopt;
-    if (length && *length != file_bytes) return wrong_length(*length);
-    if (fetch.part.offset > skip_max) return bad("no_ranges", "ignores ranges, and sends the whole file each time");
-    fetch.skip = fetch.part.offset;
-    fetch.cut_short = fetch.part.offset + fetch.part.length < file_bytes;
-    return;
+  if (head.status != 200) {
+    return bad("http_status", fmt::format("answered {} {}", head.status, wire::http_reason(head.status)));
   }
-  bad("http_status", fmt::format("answered {} {}", head.status, wire::http_reason(head.status)));
+  const auto field = head.headers.find("content-length");
+  const auto length = field ? number_in(*field) : std::nullopt;
+  if (length && *length != whole) return wrong_length(*length);
+  fetch.goes_on = fetch.part.offset + fetch.part.length < whole;
+  if (fetch.part.length == whole || fetch.in_order) return;
+  // The next fetch may begin further in front, so the reply is kept from its first byte on.
+  fetch.goes_on = true;
+  fetch.error = unreachable(std::string(core::ignores_ranges),
+                            fmt::format("{} ignores ranges", fit(printable(url_of(fetch)), 200)));
+  settle_reading(fetch);
+  fetch.next->start({});
 }
 
 void WebSeeds::on_body(ConnId conn, ByteView bytes) {
   Fetch* fetch = find(conn);
-  const auto skipped = static_cast<std::size_t>(std::min<std::uint64_t>(fetch->skip, bytes.size()));
-  fetch->skip -= skipped;
-  bytes = bytes.subspan(skipped);
-  if (bytes.size() > fetch->part_left && !fetch->cut_short) {
-    return fail(conn, unreachable("bad_reply", fmt::format("web seed {} sends more than it was asked for",
-                                                           fit(printable(url_of(*fetch)), 200))));
-  }
-  bytes = bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), fetch->part_left)));
-  fetch->part_left -= bytes.size();
-  if (fetch->part_left == 0 && fetch->cut_short) {
-    http_.cancel(*std::exchange(fetch->call, std::nullopt));
-    fetch->next->start({});
-  }
-  if (fetch->held.empty()) {
-    give(conn, bytes);
-  } else {
-    append(fetch->held, bytes);
-  }
+  Reply& reply = fetch != nullptr ? fetch->reply : kept_.at(number(conn)).reply;
+  const bool waits =
+      fetch == nullptr || fetch->error || !reply.held.empty() || (fetch->part_left == 0 && fetch->goes_on);
+  waits ? append(reply.held, bytes) : void(take(conn, bytes));
 }
 
 void WebSeeds::on_reply(ConnId conn, const Result<wire::HttpResponse>& reply) {
-  Fetch& fetch = *find(conn);
-  fetch.call.reset();
-  if (!reply) {
-    fail(conn, reply.error());
-  } else if (fetch.part_left > 0) {
-    fail(conn, unreachable("bad_reply", fmt::format("web seed {} sends {} bytes less than it was asked for",
-                                                    fit(printable(url_of(fetch)), 200), fetch.part_left)));
+  Fetch* fetch = find(conn);
+  if (fetch == nullptr) {  // what is held may still be enough for the next fetch
+    Kept& kept = kept_.at(number(conn));
+    kept.reply.call.reset();
+    if (!reply || kept.reply.held.empty()) give_up(conn);
+    return;
   }
-  fetch.next->start({});
+  fetch->reply.call.reset();
+  fetch->next->start({});
+  if (fetch->error) return;
+  const auto wanted_at = fetch->part.offset + fetch->part.length - fetch->part_left;
+  const auto behind = wanted_at - fetch->reply.at + fetch->part_left;  // to the part's end, from where the reply stands
+  if (behind <= fetch->reply.held.size()) return;
+  if (fetch->was_kept) {  // rule 5
+    fetch->part.offset = wanted_at;
+    fetch->part.length = fetch->part_left;
+    return ask(conn, *fetch);
+  }
+  if (!reply) return fail(conn, reply.error());
+  fail(conn,
+       unreachable("bad_reply", fmt::format("{} sends {} bytes less than it was asked for",
+                                            fit(printable(url_of(*fetch)), 200), behind - fetch->reply.held.size())));
 }
 
 }  // namespace swarm::uv

@@ -85,7 +85,7 @@ struct Taker {
   std::function<void()> on_bytes{};
   WebSeeds seeds;
 
-  explicit Taker(Loop& l, Duration patience = 60s)
+  explicit Taker(Loop& l, WebSeeds::Patience patience = {60s, 60s})
       : loop(l),
         http(l),
         seeds(l, http,
@@ -111,14 +111,14 @@ struct Taker {
                .turn = [this] { ++turns; }},
               patience) {}
 
-  void begin(const WebContent& content, std::uint64_t offset, std::uint64_t length) {
+  void begin(const WebContent& content, std::uint64_t offset, std::uint64_t length, bool in_order = false) {
     got.clear();
     ended.reset();
-    seeds.fetch(conn, content, 0, offset, length);
+    seeds.fetch(conn, content, 0, offset, length, in_order);
   }
   /// What came; the error's code when it ended with one.
-  std::string fetch(const WebContent& content, std::uint64_t offset, std::uint64_t length) {
-    begin(content, offset, length);
+  std::string fetch(const WebContent& content, std::uint64_t offset, std::uint64_t length, bool in_order = false) {
+    begin(content, offset, length, in_order);
     CHECK(got.empty());  // nothing from inside fetch()
     REQUIRE(run_until(loop, [&] { return ended.has_value(); }));
     CHECK(seeds.size() == 0);
@@ -219,20 +219,152 @@ TEST_CASE("web seeds: a server that errs is not believed") {
   CHECK(taker.fetch(content, 1000, 5000) == range);
 }
 
-TEST_CASE("web seeds: a server without ranges is good for what stands near the beginning") {
+TEST_CASE("web seeds: a server that ignores ranges says so once; then ranges that ascend cost its file once") {
   const auto loop = make_loop();
   FileServer server(*loop);
   server.knows_ranges = false;
   Taker taker(*loop);
+  const auto bytes = random_text(9 << 20);
+  server.files["/f"] = bytes;
+  const WebContent content(metainfo(false, {{.path = {"f"}, .length = bytes.size()}}), {server.url("/f")});
+  CHECK((taker.fetch(content, 0, bytes.size()) == bytes));  // the whole file is what was asked for
+  CHECK(taker.seeds.kept() == 0);
+  CHECK(taker.fetch(content, 5 << 20, 16'384) == core::ignores_ranges);
+  CHECK(taker.ended->error().message.find("ignores ranges") != std::string::npos);
+  CHECK(taker.got.empty());
+  CHECK(taker.seeds.kept() == 1);
+  server.asked.clear();
+  // The reply that taught it, and no other, brings all of these.
+  std::size_t at = 0;
+  for (const std::size_t step : {16'384, 1, 100'000, 1 << 20, 4 << 20}) {
+    CAPTURE(at);
+    CHECK((taker.fetch(content, at, step, true) == bytes.substr(at, step)));
+    at += step;
+  }
+  CHECK((taker.fetch(content, 7 << 20, 1000, true) == bytes.substr(7 << 20, 1000)));  // over what is not needed
+  CHECK((taker.fetch(content, (7 << 20) + 1000, (2 << 20) - 1000, true) == bytes.substr((7 << 20) + 1000)));
+  CHECK(server.asked.empty());
+  CHECK(taker.seeds.bytes_dropped() == (7u << 20) - (16'384 + 1 + 100'000 + (5u << 20)));
+  CHECK(taker.seeds.kept() == 0);
+  CHECK(taker.http.under_way() == 0);
+  // What lies behind costs the file from its start.
+  CHECK((taker.fetch(content, 3 << 20, 1000, true) == bytes.substr(3 << 20, 1000)));
+  CHECK(server.asked.size() == 1);
+  CHECK((taker.fetch(content, 100, 1000, true) == bytes.substr(100, 1000)));
+  CHECK(server.asked.size() == 2);
+  // A fetch of another kind gives the reply up, and so does close().
+  CHECK(taker.seeds.kept() == 1);
+  CHECK(taker.fetch(content, 2000, 1000) == core::ignores_ranges);
+  CHECK(server.asked.size() == 3);
+  taker.seeds.close(conn);
+  CHECK(taker.seeds.kept() == 0);
+  CHECK(taker.http.under_way() == 0);
+}
+
+TEST_CASE("web seeds: a server that ignores ranges, and a folder: a reply for each file, any ascending ranges") {
+  const auto loop = make_loop();
+  FileServer server(*loop);
+  server.knows_ranges = false;
+  Taker taker(*loop);
+  const auto info = metainfo(true, {{.path = {"one"}, .length = 300'000},
+                                    {.path = {".pad", "24"}, .length = 24, .pad = true},
+                                    {.path = {"empty"}, .length = 0},
+                                    {.path = {"two"}, .length = 700'000},
+                                    {.path = {"three"}, .length = 1},
+                                    {.path = {"four"}, .length = 200'000}});
+  std::string whole;
+  for (const auto& file : info->files) {
+    const auto bytes = file.pad ? std::string(file.length, '\0') : random_text(file.length);
+    whole += bytes;
+    if (!file.pad) server.files["/a%20folder/" + file.path.back()] = bytes;
+  }
+  const WebContent content(info, {server.url("")});
+  Random random(3);
+  for (int round = 0; round < 40; ++round) {
+    taker.seeds.close(conn);
+    server.asked.clear();
+    // Some of what comes finds no room, as in a download whose disk is slow.
+    const auto roomy = round % 2 == 0;
+    taker.on_bytes = [&] { taker.has_room = roomy || random.below(8) != 0; };
+    for (std::size_t at = 0; at < whole.size();) {
+      at += random.below(3) == 0 ? std::min<std::size_t>(random.below(50'000), whole.size() - at) : 0;
+      const auto length = std::min<std::size_t>(1 + random.below(200'000), whole.size() - at);
+      if (length == 0) break;
+      CAPTURE(at);
+      CAPTURE(length);
+      taker.begin(content, at, length, true);
+      REQUIRE(run_until(*loop, [&] {
+        if (!std::exchange(taker.has_room, true)) taker.seeds.read(true);
+        return taker.ended.has_value();
+      }));
+      REQUIRE(*taker.ended);
+      REQUIRE((taker.got == whole.substr(at, length)));
+      at += length;
+    }
+    CHECK(server.asked.size() <= 4);  // each file once at most
+  }
+}
+
+TEST_CASE("web seeds: a reply that waits too long for the next range is given up, and asked for anew") {
+  const auto loop = make_loop();
+  FileServer server(*loop);
+  server.knows_ranges = false;
+  Taker taker(*loop, {60s, 20ms});
   const auto bytes = random_text(3 << 20);
   server.files["/f"] = bytes;
   const WebContent content(metainfo(false, {{.path = {"f"}, .length = bytes.size()}}), {server.url("/f")});
-  CHECK((taker.fetch(content, 0, bytes.size()) == bytes));
-  CHECK((taker.fetch(content, 0, 16'384) == bytes.substr(0, 16'384)));
-  CHECK((taker.fetch(content, 1 << 20, 1'000'000) == bytes.substr(1 << 20, 1'000'000)));
-  CHECK(taker.fetch(content, (1 << 20) + 1, 16'384) == "no_ranges");
-  CHECK(taker.ended->error().message.find("ignores ranges") != std::string::npos);
+  CHECK((taker.fetch(content, 0, 100'000, true) == bytes.substr(0, 100'000)));
+  REQUIRE(run_until(*loop, [&] { return taker.seeds.kept() == 0; }));
   CHECK(taker.http.under_way() == 0);
+  CHECK((taker.fetch(content, 100'000, 100'000, true) == bytes.substr(100'000, 100'000)));
+  CHECK(server.asked.size() == 2);
+}
+
+TEST_CASE("web seeds: a server that ignores ranges and errs") {
+  const auto loop = make_loop();
+  const auto info = metainfo(false, {{.path = {"f"}, .length = 1'000'000}});
+  const auto bytes = random_text(1'000'000);
+  std::string reply;
+  int asked = 0;
+  std::vector<std::unique_ptr<TcpStream>> streams;
+  TcpListener raw(*loop, [&](Descriptor socket, const Endpoint&) {
+    const auto i = streams.size();
+    streams.push_back(std::make_unique<TcpStream>(*loop, std::move(socket),
+                                                  TcpStream::Events{.on_bytes =
+                                                                        [&, i](ByteView) {
+                                                                          ++asked;
+                                                                          streams[i]->write(to_buffer(reply));
+                                                                          streams[i]->end();
+                                                                        },
+                                                                    .on_end = [](int) {},
+                                                                    .on_drained = [] {}}));
+    streams.back()->read(true);
+  });
+  const auto at = raw.listen(loopback_any_port);
+  REQUIRE(at);
+  const WebContent content(info, {"http://" + at->text() + "/f"});
+  Taker taker(*loop);
+  SUBCASE("its file is too short, which shows at its end only") {
+    reply = "HTTP/1.0 200 OK\r\n\r\n" + bytes.substr(0, 150'000);
+    CHECK((taker.fetch(content, 0, 100'000, true) == bytes.substr(0, 100'000)));
+    CHECK(taker.fetch(content, 100'000, 100'000, true) == "bad_reply");
+    CHECK(taker.ended->error().message.find("50000 bytes less") != std::string::npos);
+    CHECK(taker.seeds.kept() == 0);
+  }
+  SUBCASE("its file is too long") {
+    reply = "HTTP/1.0 200 OK\r\n\r\n" + bytes + "x";
+    CHECK((taker.fetch(content, 0, 900'000, true) == bytes.substr(0, 900'000)));
+    CHECK(taker.fetch(content, 900'000, 100'000, true) == "bad_reply");
+    CHECK(taker.ended->error().message.find("more than") != std::string::npos);
+  }
+  SUBCASE("it hangs up between two ranges: the next one is asked for anew") {
+    reply = "HTTP/1.0 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes.substr(0, 60'000);
+    CHECK((taker.fetch(content, 0, 50'000, true) == bytes.substr(0, 50'000)));
+    reply = "HTTP/1.0 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes;
+    CHECK((taker.fetch(content, 50'000, 50'000, true) == bytes.substr(50'000, 50'000)));
+    CHECK(asked == 2);
+  }
+  CHECK(taker.http.under_way() == static_cast<std::size_t>(taker.seeds.kept()));
 }
 
 TEST_CASE("web seeds: redirects are followed, with the range; circles and other schemes are not") {
@@ -298,7 +430,7 @@ TEST_CASE("web seeds: a server that stalls, and one that is not there") {
   });
   const auto at = stalling.listen(loopback_any_port);
   REQUIRE(at);
-  Taker taker(*loop, 1s);  // for connecting, too, on a busy machine
+  Taker taker(*loop, {1s, 1s});  // for connecting, too, on a busy machine
   CHECK(taker.fetch(WebContent(info, {"http://" + at->text() + "/f"}), 0, 10) == "stalled");
   CHECK(taker.got == "0123");
   Endpoint nobody;
@@ -376,6 +508,26 @@ TEST_CASE("a download with a web seed and nobody else") {
   REQUIRE(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }));
   CHECK((read_all(folder.path("got.bin")) == content.bytes));
   CHECK(get.driver.stats(added.torrent).bytes_wasted == 0);
+  CHECK(stop(*loop, get.driver));
+}
+
+TEST_CASE("a download from a server that ignores ranges and nobody else: its file is sent once") {
+  const auto loop = make_loop();
+  const TempFolder folder;
+  const Content content(folder.path(), 40u << 20, 256 * 1024);
+  FileServer server(*loop);
+  server.knows_ranges = false;
+  server.files["/content.bin"] = std::string(as_text(content.bytes));
+  Node get(*loop);
+  auto download = content.download(folder.path("got.bin"), get.driver);
+  download.peers.clear();
+  download.web_seeds = {server.url("/")};
+  const auto added = add(*loop, get.driver, std::move(download));
+  REQUIRE(run_until(*loop, [&] { return get.told<core::Finished>() != nullptr; }));
+  CHECK((read_all(folder.path("got.bin")) == content.bytes));
+  CHECK(get.driver.stats(added.torrent).bytes_wasted == 0);
+  CHECK(get.told<core::WebSeedNews>() == nullptr);
+  CHECK(server.asked.size() == 1);
   CHECK(stop(*loop, get.driver));
 }
 
