@@ -77,6 +77,14 @@ struct Cells {
   std::string name, percent, sizes, rate, eta, peers;
 };
 
+/// Who it comes from: "2 peers", "1 web seed", "2 peers, 1 web seed".
+std::string sources_text(const core::TorrentStats& s) {
+  const auto peers = counted(s.peers, "peer", "peers");
+  if (s.web_seeds == 0) return peers;
+  const auto web_seeds = counted(s.web_seeds, "web seed", "web seeds");
+  return s.peers == 0 ? web_seeds : fmt::format("{}, {}", peers, web_seeds);
+}
+
 Cells cells_of(const Transfer& t, const Look& look) {
   const auto& s = t.stats;
   return {short_name(t.name, look),
@@ -84,7 +92,7 @@ Cells cells_of(const Transfer& t, const Look& look) {
           sizes_text(s.bytes_done, s.bytes_total),
           rate_or_zero(s.rate_down),
           fmt::format("ETA {}", eta_text(eta_s(s))),
-          counted(s.peers, "peer", "peers")};
+          sources_text(s)};
 }
 
 std::string moving_line(Cells c, double fraction, const Look& look, const Columns& w) {
@@ -245,6 +253,12 @@ std::string plain_line(const Preparing& p) {
 std::string why_waiting(const Transfer& t) {
   const auto& s = t.stats;
   if (t.seed || s.phase != core::Phase::downloading || moves(s)) return {};
+  if (s.peers == 0 && !t.web_seed_error.empty() && (s.web_seeds > 0 || s.peers_known == 0)) {
+    return printable(t.web_seed_error);
+  }
+  if (s.peers == 0 && s.peers_known == 0 && s.web_seeds > 0) {
+    return fmt::format("nothing comes from {} yet", counted(s.web_seeds, "web seed", "web seeds"));
+  }
   if (s.peers == 0 && s.peers_known == 0) return fmt::format("no peer has {}", printable(t.name));
   if (s.peers == 0 && s.connect_failures > 0) {
     return fmt::format("{} known, none reachable{}", counted(s.peers_known, "peer", "peers"),
@@ -262,7 +276,7 @@ Error no_peers_error(const Transfer& t, double waited_s) {
   still.stats.rate_down = 0;  // the last bytes may still count in the average
   still.stats.phase = core::Phase::downloading;
   const auto quoted = printable(shell_quoted({t.name}));
-  auto hint = t.stats.peers > 0 || t.stats.peers_known > 0
+  auto hint = t.stats.peers > 0 || t.stats.peers_known > 0 || t.stats.web_seeds > 0
                   ? fmt::format("Nothing came for {}; the same command resumes", eta_short(waited_s))
                   : fmt::format("Start 'swarm seed {}' on a machine that has it; the same command resumes", quoted);
   return {Exit::no_peers, "no_peers", why_waiting(still), std::move(hint)};

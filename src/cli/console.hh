@@ -20,6 +20,7 @@ struct Transfer {
   std::string name;
   bool seed = false;
   core::TorrentStats stats;
+  std::string web_seed_error = {};  ///< the last one, with the web seed's name; empty: none
 };
 
 /// What is read from the disk before it may be shared or trusted.

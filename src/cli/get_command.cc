@@ -30,6 +30,7 @@
 #include "cli/spool.hh"
 #include "cli/stdout_stream.hh"
 #include "cli/torrent_finder.hh"
+#include "core/torrent/web_seeds.hh"
 #include "disk/safe_path.hh"
 #include "disk/target_lock.hh"
 
@@ -95,6 +96,7 @@ class GetCommand {
     Instant began{};
     Instant last_progress{};
     std::uint64_t progress = 0;
+    std::string web_seed_error;  ///< the last one, for a person
   };
   using At = std::list<Item>::iterator;
 
@@ -585,6 +587,17 @@ void GetCommand::on_notice(const core::Notice& notice) {
     const auto item = with(checked->torrent);
     if (item != items_.end() && item->stream) item->stream->on_verified(session_.driver().verified(item->id));
   }
+  if (const auto* news = std::get_if<core::WebSeedNews>(&notice)) {
+    const auto name = sender_text(core::web_seed_endpoint(news->web_seed));
+    if (const auto item = with(news->torrent); item != items_.end()) {
+      item->web_seed_error = fmt::format("{}: {}", name, news->error.message);
+    }
+  } else if (const auto* banned = std::get_if<core::PeerBanned>(&notice);
+             banned && core::web_seed_number(banned->peer)) {
+    if (const auto item = with(banned->torrent); item != items_.end()) {
+      item->web_seed_error = fmt::format("{} sent wrong data, and is asked no more", sender_text(banned->peer));
+    }
+  }
   if (const auto* finished = std::get_if<core::Finished>(&notice)) {
     if (const auto item = with(finished->torrent); item != items_.end() && item->moving) whole(*item);
   } else if (const auto* failure = std::get_if<core::Failed>(&notice)) {
@@ -596,7 +609,7 @@ void GetCommand::on_notice(const core::Notice& notice) {
   }
 }
 
-/// --wait: progress is payload that came or pieces that were checked; the time that checking and syncing take counts as such.
+/// --wait: progress is payload that came (also what a web seed sends on its way to what is missing) or pieces that were checked; the time that checking and syncing take counts as such.
 void GetCommand::on_second() {
   const bool for_ever = !options_.wait && voice_.terminal().err;
   const auto wait = options_.wait.value_or(wait_off_a_terminal);
@@ -608,7 +621,8 @@ void GetCommand::on_second() {
     }
     if (!item.moving) continue;
     const auto now = view(item);
-    const auto progress = now.stats.bytes_down + now.stats.bytes_verified + now.stats.metadata_done;
+    const auto progress = now.stats.bytes_down + now.stats.bytes_verified + now.stats.metadata_done +
+                          session_.driver().web_bytes_dropped();
     const bool fetching = now.stats.phase == core::Phase::downloading || now.stats.phase == core::Phase::metadata;
     if (progress != item.progress || !fetching) {
       item.progress = progress;
@@ -617,7 +631,11 @@ void GetCommand::on_second() {
     const auto waited = session_.now() - item.last_progress;
     if (for_ever || waited < wait) continue;
     item.stream.reset();
-    failed(item, no_peers_error(now, seconds(waited)));
+    auto error = no_peers_error(now, seconds(waited));
+    if (!item.info && !item.magnet->web_seeds.empty()) {
+      error.hint = "Only peers can tell what a magnet link is, web seeds cannot; give the .torrent, or --peer";
+    }
+    failed(item, std::move(error));
     session_.driver().remove(item.id);
   }
   leave_if_done();
@@ -641,7 +659,7 @@ void GetCommand::on_stopped(int number) {
 }
 
 Transfer GetCommand::view(const Item& item) const {
-  return {item.name, item.seeding, session_.driver().stats(item.id)};
+  return {item.name, item.seeding, session_.driver().stats(item.id), item.web_seed_error};
 }
 
 Snapshot GetCommand::look() const {

@@ -143,6 +143,7 @@ std::string progress_json(const Transfer& t, bool name_it) {
   }
   line.real("percent", percent(s), 1).number("bytes_done", s.bytes_done).rate("rate_down", s.rate_down);
   line.rate("rate_up", s.rate_up).number("peers", s.peers);
+  if (s.web_seeds > 0) line.number("web_seeds", s.web_seeds);
   if (s.rate_down > 0) {
     line.rate("eta_seconds", static_cast<double>(s.bytes_total - std::min(s.bytes_total, s.bytes_done)) / s.rate_down);
   } else {

@@ -53,6 +53,17 @@ TEST_CASE("the footer of a download narrows: peers, ETA, sizes and the bar go, t
   CHECK(download_line(t, look(5)) == "62.4%");
 }
 
+TEST_CASE("the footer of a download says who it comes from") {
+  auto t = debian();
+  const auto ends_with = [&](std::string_view end) { return download_line(t, look(120)).ends_with(end); };
+  t.stats.web_seeds = 1;
+  CHECK(ends_with("ETA 0:06  2 peers, 1 web seed"));
+  t.stats.peers = 0;
+  CHECK(ends_with("ETA 0:06  1 web seed"));
+  t.stats.web_seeds = 3;
+  CHECK(ends_with("ETA 0:06  3 web seeds"));
+}
+
 TEST_CASE("without UTF-8 the bar and cut names are plain ASCII") {
   const auto t = debian();
   CHECK(download_line(t, look(80, false)) ==
@@ -92,6 +103,17 @@ TEST_CASE("a download that waits says why") {
   CHECK(download_line(t, look(80)) == "debian.iso  62.4%  waiting: no peer has debian.iso");
   CHECK(download_line(t, look(40)) == "debian.iso  62.4%  waiting");
   CHECK(download_line(t, look(20)) == "debian.iso  62.4%");
+
+  t.stats.web_seeds = 2;
+  CHECK(why_waiting(t) == "nothing comes from 2 web seeds yet");
+  t.web_seed_error = "web seed 1: http://nas/x answered 404 Not Found";
+  CHECK(why_waiting(t) == t.web_seed_error);
+  CHECK(no_peers_error(t, 60).message == t.web_seed_error);
+  CHECK(no_peers_error(t, 60).hint == "Nothing came for 60s; the same command resumes");
+  t.stats.web_seeds = 0;  // out for good, like the next
+  t.web_seed_error = "web seed 1 sent wrong data, and is asked no more";
+  CHECK(why_waiting(t) == t.web_seed_error);
+  CHECK(no_peers_error(t, 60).hint.starts_with("Start 'swarm seed debian.iso'"));
 
   t.stats.peers_known = 2;
   CHECK(why_waiting(t) == "connecting to 2 peers");

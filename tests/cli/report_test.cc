@@ -51,6 +51,9 @@ TEST_CASE("the events of get, as UX.md promises them") {
   CHECK(
       done_json(debian(), "/data/debian.iso", 15.2, false) ==
       R"({"v":1,"event":"done","path":"/data/debian.iso","seconds":15.200,"bytes_down":396361728,"bytes_up":190840832,"hash_failures":1})");
+  auto with_web_seed = debian();
+  with_web_seed.stats.web_seeds = 1;
+  CHECK(progress_json(with_web_seed, false).find(R"("peers":2,"web_seeds":1,"eta_seconds":6)") != std::string::npos);
   CHECK(error_json(Error{Exit::no_peers, "no_peers", "no peer has debian.iso",
                          "start 'swarm seed debian.iso' on a machine that has it"}) ==
         R"({"v":1,"event":"error","code":5,"error":"no_peers","message":"no peer has debian.iso",)"
