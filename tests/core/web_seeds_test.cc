@@ -43,7 +43,10 @@ struct Servers {
         done.push_back(s.block.piece);
     }
     for (const Close& c : a.closes) closed.push_back(c.conn);
-    for (const Notice& n : a.notices) news += std::holds_alternative<WebSeedNews>(n) ? 1 : 0;
+    for (const Notice& n : a.notices) {
+      news += std::holds_alternative<WebSeedNews>(n) ? 1 : 0;
+      bans += std::holds_alternative<PeerBanned>(n) ? 1 : 0;
+    }
     a.clear();
     for (const PieceIndex p : done)
       wrong ? client.on_hash_failed(torrent, p, now) : client.on_stored(torrent, p, {}, now);
@@ -73,7 +76,7 @@ struct Servers {
   std::vector<Fetch> fetches;
   std::vector<ConnId> closed;
   std::uint64_t bytes_stored = 0;
-  int news = 0;
+  int news = 0, bans = 0;
   bool wrong = false;
 };
 
@@ -249,6 +252,9 @@ TEST_CASE("a server of wrong data is out after its third piece, and named") {
     s.client.on_time(s.now);
   }
   REQUIRE(s.closed.size() == 1);
+  CHECK(s.bans == 1);
+  CHECK(s.client.stats(s.torrent, s.now).peers_known == 0);  // what is banned is no peer
+  CHECK(s.client.stats(s.torrent, s.now).web_seeds == 0);
   s.wrong = false;
   for (int i = 0; i < 1000; ++i) {
     s.now += 10s;

@@ -135,18 +135,21 @@ void Torrent::strike(const Sender& sender, std::uint32_t blocks) {
     return !p->closing && p->conn != sender.conn && (p->web_seed || (p->ready && p->wanted > 0));
   });
   if (!other_source && count < strikes_of_last_source) return;
-  if (!discovery_.addresses().banned(sender.endpoint)) notice(PeerBanned{id_, sender.endpoint, blocks});  // told once
+  const bool web_seed = web_seed_number(sender.endpoint).has_value();
+  const bool out = web_seed ? at == peers_.end() || (*at)->closing : discovery_.addresses().banned(sender.endpoint);
+  if (!out) notice(PeerBanned{id_, sender.endpoint, blocks});  // told once
   ban(sender);
   if (at != peers_.end()) context_.close(**at, PeerFault::sent_wrong_data);
 }
 
-/// Neither its address nor its peer id is welcome any more.
+/// Neither its address nor its peer id is welcome any more. A web seed has neither, and is no peer to be known.
 void Torrent::ban(const Sender& sender) {
+  if (web_seed_number(sender.endpoint)) return;
   discovery_.addresses().ban(sender.endpoint);
-  const bool one_host = !sender.endpoint.address.is_loopback() && !web_seed_number(sender.endpoint);
+  const bool one_host = !sender.endpoint.address.is_loopback();
   if (banned_addresses_.size() < banned_max && one_host) banned_addresses_.insert(sender.endpoint.address);
   const auto at = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == sender.conn; });
-  if (at != peers_.end() && banned_ids_.size() < banned_max && !(*at)->web_seed) banned_ids_.insert((*at)->id);
+  if (at != peers_.end() && banned_ids_.size() < banned_max) banned_ids_.insert((*at)->id);
 }
 
 bool Torrent::banned(const Peer& peer) const {
