@@ -486,12 +486,14 @@ TEST_CASE("web seeds: other people's servers: Python's, without ranges, and one 
   const WebContent plain(metainfo(false, {{.path = {"some file.bin"}, .length = bytes.size()}}),
                          {servers.url("files", "/", "127.0.0.1", "http")});
   CHECK((taker.fetch(plain, 0, bytes.size()) == bytes));
-  CHECK((taker.fetch(plain, 300'000, 100'000) == bytes.substr(300'000, 100'000)));
+  CHECK(taker.fetch(plain, 300'000, 100'000) == core::ignores_ranges);
+  CHECK((taker.fetch(plain, 300'000, 100'000, true) == bytes.substr(300'000, 100'000)));
+  CHECK((taker.fetch(plain, 500'000, 200'000, true) == bytes.substr(500'000)));
   std::string counted(1'000'000, ' ');
   for (std::size_t i = 0; i < counted.size(); ++i) counted[i] = static_cast<char>(i);
   const WebContent secure(metainfo(false, {{.path = {"f"}, .length = counted.size()}}),
                           {servers.url("good", "/large?1000000")});
-  CHECK((taker.fetch(secure, 100'000, 900'000) == counted.substr(100'000)));
+  CHECK((taker.fetch(secure, 100'000, 900'000, true) == counted.substr(100'000)));
 }
 
 TEST_CASE("a download with a web seed and nobody else") {
