@@ -30,7 +30,8 @@ class Client:
     """A client by name. `data` is the folder that holds the torrent's content, `folder` where content is saved, `torrent` a .torrent
     or a magnet link; `six`: on the host's IPv6 address only."""
     name = tool = None
-    makes_empty_files = speaks_six = tells_peers_soon = True
+    makes_empty_files = True
+    tells_peers_after = 15      # s after it met somebody, by peer exchange
 
     def available(self):
         """Why it cannot run here, or nothing."""
@@ -53,6 +54,7 @@ class Client:
 
 class Aria2(Client):
     name, tool = 'aria2', 'aria2c'
+    tells_peers_after = 60
 
     def argv(self, at, own, mode, torrent, folder):
         return ['aria2c', '--no-conf', '-d', folder, '--listen-port=%d' % at.port, '--interface=' + at.ip, '--bt-external-ip=' + at.ip,
@@ -71,7 +73,7 @@ class Libtorrent(Client):
         return None if subprocess.run([PYTHON, '-c', 'import libtorrent'], capture_output=True).returncode == 0 else 'python3-libtorrent is not installed'
 
     def seed_to(self, host, work, torrent, data, peer):
-        """A seed that connects to this (address, port) by itself."""
+        """A seed that connects to this (address, port) by itself, and exchanges no peers."""
         own = os.path.join(work, 'libtorrent-seed-to-' + host.name)
         argv = self.argv(Place(host.ip4, pex=True), own, 'seed', torrent, data)
         return Process(host, [*argv, peer[0], str(peer[1])], name='libtorrent seed', env=clean_environment(own), cwd=own)
@@ -83,6 +85,7 @@ class Libtorrent(Client):
 class Transmission(Client):
     name = tool = 'transmission-cli'
     makes_empty_files = False  # 3.00 opens a file when its first byte comes
+    tells_peers_after = 90
 
     def argv(self, at, own, mode, torrent, folder):
         finished = os.path.join(own, 'finished.sh')
@@ -98,12 +101,11 @@ class Transmission(Client):
 
 class Rtorrent(Client):
     name = tool = 'rtorrent'
-    speaks_six = False          # 0.9.8 does not announce from the IPv6 address that it is bound to
-    tells_peers_soon = False    # by peer exchange it tells nothing in the first 75 s
 
     def argv(self, at, own, mode, torrent, folder):
+        # It refuses to be bound to an IPv6 address, but uses both families while it is bound to none.
         lines = ['system.daemon.set = true', 'directory.default.set = "%s"' % folder, 'session.path.set = ' + own,
-                 'network.port_range.set = %d-%d' % (at.port, at.port), 'network.bind_address.set = ' + at.ip,
+                 'network.port_range.set = %d-%d' % (at.port, at.port), *([] if at.six else ['network.bind_address.set = ' + at.ip]),
                  'dht.mode.set = off', 'protocol.pex.set = ' + ('yes' if at.pex else 'no'), 'trackers.use_udp.set = yes', 'load.start = "%s"' % torrent]
         if mode == 'get':
             lines.append('method.set_key = event.download.finished, quit, "execute.nothrow = sh, -c, (cat,\\"kill \\",(system.pid))"')
@@ -151,6 +153,11 @@ class Opentracker:
 
     def kill(self):
         self.process.kill()
+
+
+def opentracker_says(*options):
+    """What opentracker prints when it is started with options that it refuses."""
+    return subprocess.run(['opentracker', *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=5).stdout
 
 
 def scrape(host, announce, infohash):
@@ -202,7 +209,7 @@ def libtorrent_create(path, into, announce, piece_bytes=256 << 10):
         open(into, 'wb').write(lt.bencode(made.generate()))"""
     subprocess.run([PYTHON, '-c', code, path, into, announce, str(piece_bytes)], check=True)
     with open(into, 'rb') as f:
-        case.check(b'4:.pad' in f.read(), 'libtorrent made no padding files')
+        case.check(os.path.isfile(path) or b'4:.pad' in f.read(), 'libtorrent made no padding files')
     return into
 
 
@@ -214,6 +221,22 @@ def infohashes(torrent):
             said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
             found[tool] = next(l.split(':')[1].strip() for l in said.splitlines() if l.strip().startswith(label))
     return found
+
+
+def opened_by_rtorrent(host, work, torrents, seconds=20):
+    """The info-hashes under which rTorrent keeps these .torrent files in its session, once it has opened them all."""
+    own = os.path.join(work, 'rtorrent-opens')
+    env = clean_environment(own)
+    with open(os.path.join(own, 'rc'), 'w') as f:
+        f.write('\n'.join(['system.daemon.set = true', 'session.path.set = ' + own, 'network.port_open.set = no', 'dht.mode.set = off',
+                           'trackers.enable = 0', *('load.normal = "%s"' % t for t in torrents)]) + '\n')
+    process = Process(host, ['rtorrent', '-n', '-o', 'import=' + os.path.join(own, 'rc')], name='rtorrent', env=env, cwd=own)
+    kept = lambda: {name[:40].lower() for name in os.listdir(own) if name.endswith('.torrent')}
+    try:
+        case.until(lambda: len(kept()) == len(torrents) or not process.running, 'rTorrent has opened %d torrents' % len(torrents), seconds)
+        return kept()
+    finally:
+        process.kill()
 
 
 def infohash(torrent):

@@ -1,4 +1,5 @@
 """libtorrent-rasterbar as a command: libtorrent_client.py seed|get TORRENT FOLDER ADDRESS PORT [PEER-ADDRESS PEER-PORT]
+With a peer to connect to it knows no extension, not even peer exchange.
 Prints one JSON line an event; `get` ends when every piece is verified, `seed` at SIGTERM, both after telling the tracker."""
 import json
 import signal
@@ -22,7 +23,8 @@ session = lt.session({
     'enable_outgoing_utp': False, 'enable_incoming_utp': False,
     'allow_multiple_connections_per_ip': True, 'announce_to_all_trackers': True,
     'tracker_completion_timeout': 5, 'stop_tracker_timeout': 1,
-    'alert_mask': categories.status_notification | categories.error_notification | categories.tracker_notification})
+    'alert_mask': categories.status_notification | categories.error_notification | categories.tracker_notification},
+    flags=0 if peer else lt.session_flags_t.add_default_plugins)
 if torrent.startswith('magnet:'):
     wanted = lt.parse_magnet_uri(torrent)
 else:
