@@ -49,7 +49,7 @@ def main(work):
     product |= {(*PEX, d, o.name) for d in PEX_DIRECTIONS for o in others}
     impossible = {cell: why for cell in product if (why := cannot(*cell))}
     left = {c for c in product - impossible.keys() if c[:4] != PEX and c[:4] not in scenes} | {c for c in product if is_slow(*c) and not BIG}
-    waiting = [cell for cell in sorted(product - left) if cell[:4] == PEX] + [s for s in scenes if not all(c in impossible for c in product if c[:4] == s)]
+    waiting = [cell for cell in sorted(product - left - impossible.keys()) if cell[:4] == PEX] + [s for s in scenes if not all(c in impossible for c in product if c[:4] == s)]
     cells, width = {}, 2 + len(others)
     with hosts.Lan(LANES * width) as lan:
         lanes = [threading.Thread(target=run_lane, args=(work, lan[i * width:(i + 1) * width], others, waiting, cells)) for i in range(LANES)]
@@ -59,7 +59,7 @@ def main(work):
             lane.join()
     table({**{cell: 'cannot' for cell in impossible}, **cells})
     for why in sorted(set(impossible.values())):
-        print('cannot: %s (%d cells)' % (why, list(impossible.values()).count(why)))
+        print('cannot: %s (%d of the cells)' % (why, list(impossible.values()).count(why)))
     say('%d cells of %d ran, %d cannot be, %d are left to SWARM_BIG=1' % (len(cells), len(product), len(impossible), len(left)))
     check(cells.keys() == product - impossible.keys() - left, 'other cells ran than were expected', cells.keys() ^ (product - impossible.keys() - left))
     failed = sorted(k for k, v in cells.items() if v.startswith('FAILED'))
