@@ -184,10 +184,10 @@ std::string download_line(const Transfer& t, const Look& look, const Columns& co
   const auto fraction = share(s.bytes_done, s.bytes_total);
   const Part percent{padded(percent_text(fraction), common.percent, Side::right)};
   if (s.phase == core::Phase::metadata) {
-    const auto what = s.metadata_bytes == 0 ? std::string("asking peers what it is")
-                                            : fmt::format("asking peers what it is: {} of {}",
-                                                          size_text(s.metadata_done), size_text(s.metadata_bytes));
-    return line_of({name, {what, 1}, {counted(s.peers, "peer", "peers"), 2}}, look);
+    std::vector<Part> parts = {name, {"asking peers what it is", 1}};
+    if (s.metadata_bytes != 0) parts.push_back({sizes_text(s.metadata_done, s.metadata_bytes), 2, Paint::none, ": "});
+    parts.push_back({counted(s.peers, "peer", "peers"), 3});
+    return line_of(parts, look);
   }
   if (s.phase == core::Phase::checking) return line_of({name, percent, {"checking what is on the disk", 1}}, look);
   if (s.phase == core::Phase::finishing) return line_of({name, percent, {"writing to the disk", 1}}, look);
