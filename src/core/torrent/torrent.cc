@@ -55,6 +55,7 @@ void Torrent::begin(const Resume& resume, const Bitfield& wanted, bool sequentia
     if (content_->progress.unchecked(p)) context_.actions.checks.push_back({id_, p});
   if (seed_ && content_->progress.whole()) {
     phase_ = Phase::whole;
+    may_super_seed_ = info_.pieces > 0;
   } else {
     check_whole(now);
     if (phase_ == Phase::checking && content_->picker.pickable() > 0) phase_ = Phase::downloading;
@@ -75,7 +76,7 @@ void Torrent::set_info(SetInfo set, Instant now) {
     p->session.set_pieces(info_.pieces);
     p->has = Bitfield(info_.pieces);
     if (!p->ready || p->closing) continue;
-    take_early(*p);
+    take_early(*p, now);
     const Bitfield& have = content_->progress.verified();
     for (std::size_t i = have.find(true); i < have.size(); i = have.find(true, i + 1))
       say(*p, wire::Have{PieceIndex{static_cast<std::uint32_t>(i)}});
@@ -287,9 +288,13 @@ void Torrent::on_time(Instant now) {
   save_when_due(now);
   if (choker_.next_round() <= now) rechoke(now);
   if (metadata_ && !stopping_ && metadata_->next_wake() && *metadata_->next_wake() <= now) ask_metadata_all(now);
+  show_more(now);
   if (next_tick_ > now) return;
   next_tick_ = now + 1s;
-  for (Peer* p : peers_) look_after(*p, now);
+  for (Peer* p : peers_) {
+    look_after(*p, now);
+    if (super_seed_ && p->ready) super_seed_->on_rate(p->conn, p->up.rate(now));
+  }
   if (stopping_ || phase_ == Phase::failed) return;
   ask_all(now);
   exchange_peers(now);
@@ -322,6 +327,7 @@ std::optional<Instant> Torrent::next_wake() const {
     if (t && (!at || *t < *at)) at = t;
   };
   if (const auto due = content_->progress.save_due(); due && !seed_ && leeching() && !stopping_) earlier(*due);
+  if (!over && super_seed_) earlier(super_seed_->next_wake());
   if (!over && metadata_) earlier(metadata_->next_wake());
   if (!over && !peers_.empty()) earlier(next_tick_), earlier(choker_.next_round());
   return at;

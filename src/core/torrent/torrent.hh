@@ -21,6 +21,7 @@
 #include "core/torrent/metadata_uploads.hh"
 #include "core/torrent/picker.hh"
 #include "core/torrent/progress.hh"
+#include "core/torrent/super_seed.hh"
 #include "wire/extended.hh"
 #include "wire/ut_metadata.hh"
 
@@ -89,10 +90,11 @@ class Torrent {
 
   void introduce(Peer& peer);
   void introduce_extended(Peer& peer);
+  void show_more(Instant now);
   void say(Peer& peer, const wire::PeerMessage& message);
-  void set_has(Peer& peer, Bitfield has);
+  void set_has(Peer& peer, Bitfield has, Instant now);
   bool keep_early(Peer& peer, const wire::PeerMessage& message);
-  void take_early(Peer& peer);
+  void take_early(Peer& peer, Instant now);
   void update_interest(Peer& peer);
   void ask(Peer& peer, Instant now);
   void ask_web_seed(Peer& peer, Instant now);
@@ -142,6 +144,8 @@ class Torrent {
   };
   std::optional<Content> content_;                   ///< never empty
   std::optional<Metadata> metadata_;                 ///< while the info dictionary is unknown
+  bool may_super_seed_ = false;                      ///< whole from the start, and nobody has connected yet
+  std::optional<SuperSeed> super_seed_;              ///< made for the first peer
   std::optional<MetadataUploads> metadata_uploads_;  ///< when it is known and may be given
   Choker choker_;
   PeerDiscovery discovery_;

@@ -24,7 +24,7 @@ void Torrent::introduce_extended(Peer& peer) {
   if (context_.options.port != 0) ours.port = context_.options.port;
   ours.request_queue = Uploads::reqq;
   ours.your_ip = peer.endpoint.address;
-  ours.upload_only = phase_ == Phase::whole;
+  ours.upload_only = phase_ == Phase::whole && !(super_seed_ && super_seed_->active());
   const bool open =
       !info_.is_private;  // a private torrent's peers and its info dictionary come from its trackers (BEP 27)
   for (const wire::ExtensionMessage& m : {wire::ut_metadata, wire::ut_pex})
@@ -56,7 +56,7 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, Instant now
     if (!known_ || !peer.has[*piece]) return;
     Bitfield has = peer.has;
     has.set(*piece, false);
-    return set_has(peer, std::move(has));
+    return set_has(peer, std::move(has), now);
   }
   if (message.id == wire::upload_only.id) {
     const auto on = wire::decode_upload_only(message.payload);

@@ -104,11 +104,16 @@ void Torrent::settle_duplicates(Peer& peer) {
 /// What a peer hears first: what we have, then who we are.
 void Torrent::introduce(Peer& peer) {
   const Bitfield& have = content_->progress.verified();
-  if (peer.fast && have.all() && known_) {
+  // A second copy somewhere leaves nothing to economise; nodes of one owner get all there is at once.
+  const bool no_need = peer.cooperative || discovery_.seeders_known() > 0;
+  if (std::exchange(may_super_seed_, false) && !no_need)
+    super_seed_.emplace(info_.pieces, info_.piece_bytes, context_.random);
+  const bool hidden = super_seed_ && super_seed_->on_peer(peer.conn, no_need, peer.since);
+  if (peer.fast && have.all() && known_ && !hidden) {
     say(peer, wire::HaveAll{});
-  } else if (peer.fast && have.none()) {
+  } else if (peer.fast && (have.none() || hidden)) {
     say(peer, wire::HaveNone{});
-  } else if (!have.none()) {
+  } else if (!have.none() && !hidden) {
     say(peer, wire::BitfieldBits{have.bytes()});
   }
   if (peer.extended) introduce_extended(peer);
@@ -144,6 +149,7 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant n
                    if (peer.has[m.piece]) return;
                    peer.has.set(m.piece);
                    content_->picker.on_have(m.piece);
+                   if (super_seed_) super_seed_->on_have(peer.conn, m.piece, now);
                    if (content_->progress.missing(m.piece)) ++peer.wanted;
                    update_interest(peer);
                    if (peer.requests.size() == 0) peer.refill = true;
@@ -151,13 +157,13 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant n
                  [&](const wire::BitfieldBits& m) {  // at any time: aria2 sends one in place of many HAVEs
                    auto has = Bitfield::from(m.bytes, info_.pieces);
                    if (!has) return context_.close(peer, PeerFault::bad_bitfield);
-                   set_has(peer, std::move(*has));
+                   set_has(peer, std::move(*has), now);
                  },
                  [&](const wire::HaveAll&) {
-                   if (negotiated()) set_has(peer, Bitfield(info_.pieces, true));
+                   if (negotiated()) set_has(peer, Bitfield(info_.pieces, true), now);
                  },
                  [&](const wire::HaveNone&) {
-                   if (negotiated()) set_has(peer, Bitfield(info_.pieces));
+                   if (negotiated()) set_has(peer, Bitfield(info_.pieces), now);
                  },
                  [&](const wire::Request& m) { on_request(peer, m.block); },
                  [&](const wire::Cancel& m) {
@@ -193,7 +199,7 @@ bool Torrent::keep_early(Peer& peer, const wire::PeerMessage& message) {
                     message);
 }
 
-void Torrent::take_early(Peer& peer) {
+void Torrent::take_early(Peer& peer, Instant now) {
   const Peer::Early early = std::exchange(peer.early, {});
   Bitfield has(info_.pieces, early.all);
   if (!early.bitfield.empty()) {
@@ -205,13 +211,14 @@ void Torrent::take_early(Peer& peer) {
     if (number(p) >= info_.pieces) return context_.close(peer, PeerFault::bad_piece_index);
     has.set(p);
   }
-  set_has(peer, std::move(has));
+  set_has(peer, std::move(has), now);
 }
 
-void Torrent::set_has(Peer& peer, Bitfield has) {
+void Torrent::set_has(Peer& peer, Bitfield has, Instant now) {
   content_->picker.on_gone(peer.has);
   peer.has = std::move(has);
   content_->picker.on_bitfield(peer.has);
+  if (super_seed_ && peer.ready) super_seed_->on_bitfield(peer.conn, peer.has, now);
   peer.wanted = 0;
   for (std::size_t i = peer.has.find(true); i < peer.has.size(); i = peer.has.find(true, i + 1))
     if (content_->progress.missing(PieceIndex{static_cast<std::uint32_t>(i)})) ++peer.wanted;
@@ -279,6 +286,16 @@ void Torrent::on_payload(Peer& peer, const Session::Payload& fragment, const Rec
 void Torrent::on_read(Peer& peer, Instant now) {
   if (std::exchange(peer.refill, false)) ask(peer, now);
   if (std::exchange(rechoke_, false)) rechoke(now);
+  show_more(now);
+}
+
+/// Super-seeding (BEP 16): pieces that somebody may know of by now.
+void Torrent::show_more(Instant now) {
+  if (!super_seed_) return;
+  while (const auto show = super_seed_->next_show(now)) {
+    const auto at = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == show->conn; });
+    if (at != peers_.end()) say(**at, wire::Have{show->piece});
+  }
 }
 
 void Torrent::on_gone(Peer& peer, PeerFault why, Instant now) {
@@ -287,6 +304,7 @@ void Torrent::on_gone(Peer& peer, PeerFault why, Instant now) {
   content_->download.on_gone(peer.conn);
   if (metadata_) metadata_->on_gone(peer.conn, now), ask_metadata_all(now);
   if (metadata_uploads_) metadata_uploads_->on_gone(peer.conn);
+  if (super_seed_ && peer.ready) super_seed_->on_gone(peer.conn), show_more(now);
   content_->picker.on_gone(peer.has);
   if (const auto at = peer.outgoing ? peer.endpoint : peer.listens; at && !peer.web_seed) {
     const bool hopeless = why == PeerFault::both_seeds || why == PeerFault::duplicate_connection;
