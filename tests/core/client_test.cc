@@ -78,7 +78,7 @@ TEST_CASE("a seed answers as soon as the info-hash is known, then names itself a
   PeerScript p(s.client, s.client.on_accepted(endpoint("10.0.0.9:5000"), s.now));
   wire::Handshake h;
   h.info_hash = small_torrent(4).info_hash;
-  h.peer_id = peer_id("-XX0000-somebody-els");
+  h.peer_id = peer_id("-SW0100-somebody-els");
   h.fast = true;
   const auto bytes = wire::encode(h);
   p.say_raw(ByteView(bytes).first(48), s.now);  // Transmission waits for the answer here
@@ -88,6 +88,44 @@ TEST_CASE("a seed answers as soon as the info-hash is known, then names itself a
   const auto said = p.hear(s.now);
   REQUIRE(said.size() == 1);
   CHECK(std::holds_alternative<wire::HaveAll>(said[0]));
+}
+
+TEST_CASE("a lone seed shows strangers its pieces bit by bit (BEP 16), and everything as soon as a swarm node comes") {
+  Client client(client_options(), 1);
+  AddTorrent add = Scene::seeding(200);
+  add.info = small_torrent(200);
+  client.add(std::move(add), at(0));
+  PeerScript p(client, client.on_accepted(endpoint("10.0.0.9:5000"), at(1)));
+  p.greet(small_torrent(200).info_hash, "-XX0000-somebody-els", at(1));
+  p.say(wire::HaveNone{}, at(1));
+  p.say(wire::Interested{}, at(1));
+  std::vector<bool> shown(200);
+  const auto listen = [&](Instant now) {
+    bool everything = false;
+    for (const auto& m : p.hear(now)) {
+      if (const auto* have = std::get_if<wire::Have>(&m)) shown[number(have->piece)] = true;
+      everything |= std::holds_alternative<wire::HaveAll>(m);
+    }
+    CHECK(!everything);
+    return std::count(shown.begin(), shown.end(), true);
+  };
+  const auto at_first = listen(at(1));
+  CHECK(at_first == 128);  // 4 MiB
+  const auto hidden = static_cast<std::uint32_t>(std::find(shown.begin(), shown.end(), false) - shown.begin());
+  const auto open = static_cast<std::uint32_t>(std::find(shown.begin(), shown.end(), true) - shown.begin());
+  p.say(wire::Request{{PieceIndex{hidden}, 0, block}}, at(1));
+  CHECK(p.hear_all<wire::Reject>(at(1)).size() == 1);
+  p.say(wire::Request{{PieceIndex{open}, 0, block}}, at(1));
+  CHECK(p.hear_all<wire::Reject>(at(1)).empty());
+  CHECK(p.payload.size() == 1);
+  p.say(wire::Have{PieceIndex{open}}, at(1));
+  CHECK(listen(at(1)) == at_first + 1);  // alone, it has nobody to pass it on to
+
+  PeerScript node(client, client.on_accepted(endpoint("10.0.0.10:5000"), at(2)));
+  node.greet(small_torrent(200).info_hash, "-SW0100-another-node", at(2));
+  node.say(wire::HaveNone{}, at(2));
+  CHECK(node.hear_all<wire::HaveAll>(at(2)).size() == 1);
+  CHECK(listen(at(2)) == 200);
 }
 
 TEST_CASE("a connection for an unknown torrent, to ourselves, or of garbage is closed") {

@@ -245,7 +245,8 @@ void Torrent::update_interest(Peer& peer) {
 void Torrent::on_request(Peer& peer, const wire::BlockRef& block) {
   if (!valid(block) || block.length > wire::block_bytes_served_max) return context_.close(peer, PeerFault::bad_request);
   // Only what was verified ever leaves (S2); a choked peer gets nothing.
-  if (content_->progress.verified()[block.piece] && !peer.am_choking && peer.uploads.add(block))
+  const bool shown = !super_seed_ || super_seed_->is_shown(peer.conn, block.piece);
+  if (content_->progress.verified()[block.piece] && shown && !peer.am_choking && peer.uploads.add(block))
     return context_.announce(peer);
   if (peer.fast) say(peer, wire::Reject{block});
 }
