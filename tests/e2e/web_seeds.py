@@ -28,13 +28,16 @@ def main(work):
         www = os.path.join(work, 'www')
         files = Files(work, www, getter)
         seed = Seed(other, work, files.data, '--torrent', files.torrent(), '--up', '1M')
-        nginx(work, getter, server, files, seed)
+        if has_nginx():
+            nginx(work, getter, server, files, seed)
         python(work, getter, server, files, seed)
         magnets(work, getter, server, files, seed)
         scripted(work, getter, server, files)
         errs(work, getter, server, files)
         stalls(work, getter, server, files, seed)
         lies(work, getter, server, files, seed)
+    if not has_nginx():
+        raise case.Skip('nginx is not installed, so its scenes did not run; all others passed')
 
 
 class Files:
@@ -100,9 +103,11 @@ def listens(host, port):
 
 # Servers that are in use.
 
+def has_nginx():
+    return shutil.which('nginx', path='/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin')
+
+
 def nginx(work, getter, server, files, seed):
-    if not shutil.which('nginx', path='/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin'):
-        return say('SKIPPED: the scenes with nginx, which is not installed')
     log, conf, temp = (os.path.join(work, 'nginx' + x) for x in ('.log', '.conf', ''))
     os.mkdir(temp)
     with open(conf, 'w') as f:
