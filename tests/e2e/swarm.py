@@ -8,7 +8,7 @@ from case import check
 from process import Process, clean_environment
 
 TRACKER_PORT, PEER_PORT = 6969, 6881
-EXIT_CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 129, 130, 143}
+EXIT_CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 129, 130, 141, 143}
 SANITIZER = re.compile(r'(Address|Leak|Thread)Sanitizer|runtime error:|[Aa]ssertion .*failed')
 
 

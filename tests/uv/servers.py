@@ -13,6 +13,7 @@ Prints "NAME PORT" for each server, then "ready"; ends when its standard input d
   plain     HTTP without TLS
   mute      closes every connection before a word
   files     Python's own http.server, without TLS: FOLDER/www, no ranges
+  secure_files   the same with the certificate of `good`
 """
 import functools
 import http.server
@@ -165,7 +166,8 @@ def main():
     serve_mute()
     os.makedirs(os.path.join(FOLDER, "www"), exist_ok=True)
     quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *args: None})
-    serve("files", functools.partial(quiet, directory=os.path.join(FOLDER, "www")))
+    for name, certificate in (("files", None), ("secure_files", "good")):
+        serve(name, functools.partial(quiet, directory=os.path.join(FOLDER, "www")), certificate)
     print("ready", flush=True)
     sys.stdin.read()
 
