@@ -23,6 +23,20 @@ Bitfield wanted_pieces(const wire::Metainfo& info, const std::vector<bool>& file
   return wanted;
 }
 
+std::uint64_t bytes_beside(const wire::Metainfo& info, const Extents& extents, const std::vector<bool>& files) {
+  const Bitfield wanted = wanted_pieces(info, files);
+  std::uint64_t bytes = 0;
+  for (std::uint32_t i = 0; i < info.files.size(); ++i) {
+    if (files.empty() || files[i] || info.files[i].pad || info.files[i].length == 0) continue;
+    const std::uint64_t start = extents.start(FileIndex{i}), end = start + info.files[i].length;
+    const std::uint64_t first = start / info.piece_bytes, last = (end - 1) / info.piece_bytes;
+    // No other pieces of such a file than its first and last one can hold a byte of another.
+    if (wanted[static_cast<std::size_t>(first)]) bytes += std::min(end, (first + 1) * info.piece_bytes) - start;
+    if (last != first && wanted[static_cast<std::size_t>(last)]) bytes += end - last * info.piece_bytes;
+  }
+  return bytes;
+}
+
 Extents::Extents(const std::vector<wire::FileEntry>& files) {
   starts_.reserve(files.size() + 1);
   pad_.reserve(files.size());

@@ -22,6 +22,10 @@ struct Extent {
   bool pad = false;
 };
 
+class Extents;
+/// Of these pieces, the bytes that belong to files which are not chosen. O(files).
+std::uint64_t bytes_beside(const wire::Metainfo& info, const Extents& extents, const std::vector<bool>& files);
+
 class Extents {
  public:
   explicit Extents(const std::vector<wire::FileEntry>& files);

@@ -47,3 +47,29 @@ TEST_CASE("extents: each() stops when it is told to") {
   CHECK(extents.has_padding());
   CHECK_FALSE(Extents({}).has_padding());
 }
+
+TEST_CASE("bytes_beside: the same as asking each byte of a wanted piece whose file it is") {
+  Random random(9);
+  for (int round = 0; round < 300; ++round) {
+    wire::Metainfo info;
+    std::vector<bool> choice(1 + random.below(12));
+    std::vector<std::uint32_t> file_of;  // by byte of the torrent
+    info.piece_bytes = static_cast<std::uint32_t>(1 + random.below(20));
+    for (std::uint32_t i = 0; i < choice.size(); ++i) {
+      wire::FileEntry file;
+      file.length = random.below(40);
+      file.pad = random.below(5) == 0;
+      info.files.push_back(file);
+      choice[i] = random.below(2) == 0;
+      file_of.insert(file_of.end(), file.length, i);
+    }
+    info.bytes_total = file_of.size();
+    info.pieces.resize((file_of.size() + info.piece_bytes - 1) / info.piece_bytes);
+    const Bitfield wanted = wanted_pieces(info, choice);
+    std::uint64_t naive = 0;
+    for (std::size_t at = 0; at < file_of.size(); ++at) {
+      if (wanted[at / info.piece_bytes] && !choice[file_of[at]] && !info.files[file_of[at]].pad) ++naive;
+    }
+    CHECK(bytes_beside(info, Extents(info.files), choice) == naive);
+  }
+}
