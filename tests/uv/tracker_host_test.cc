@@ -1,3 +1,9 @@
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
 #include <fstream>
 #include <vector>
 
@@ -12,6 +18,20 @@
 
 using namespace swarm;
 using namespace swarm::uv;
+
+namespace {
+std::atomic<bool> folder_syncs_fail{false};  ///< of all threads: what has been renamed into a folder may not be durable
+}
+
+/// In front of libc's.
+extern "C" int fsync(int fd) {
+  struct stat s {};
+  if (folder_syncs_fail && ::fstat(fd, &s) == 0 && S_ISDIR(s.st_mode)) {
+    errno = EIO;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_fsync, fd));
+}
 
 namespace {
 
@@ -145,6 +165,46 @@ TEST_CASE("a change that cannot be written is told, and leaves the catalogue as 
   }
   Tracker again(*loop, options(state));
   CHECK(again.files() == std::vector<std::string>{"a.iso", "b.iso"});
+}
+
+TEST_CASE("a folder that cannot be synced after a rename is told, and what was renamed is set back") {
+  const auto loop = make_loop();
+  const TempFolder folder;
+  const auto state = folder.path("state");
+  auto soon = options(state);
+  soon.again_after = 20ms;
+  const auto content = [&](const std::string& name) {
+    std::ifstream in(state + "/" + name + ".torrent", std::ios::binary);
+    return Buffer(std::istreambuf_iterator<char>(in), {});
+  };
+  {
+    Tracker tracker(*loop, soon);
+    CHECK(tracker.status("PUT", "/api/v1/files/a.iso", torrent("a.iso")) == 201);
+    CHECK(tracker.status("PUT", "/api/v1/files/b.iso", torrent("b.iso")) == 201);
+    const auto a_kept = content("a.iso");
+    folder_syncs_fail = true;
+    const auto added = tracker.ask("PUT", "/api/v1/files/c.iso", torrent("c.iso"));
+    const auto replaced = tracker.ask("PUT", "/api/v1/files/a.iso?replace=1", torrent("other.iso"));
+    const auto removed = tracker.ask("DELETE", "/api/v1/files/b.iso");
+    folder_syncs_fail = false;
+    for (const auto& reply : {added, replaced, removed}) {
+      REQUIRE(reply);
+      CHECK(reply->status == 500);
+      const auto error = wire::api_error_from_json(as_text(reply->body));
+      REQUIRE(error);
+      CHECK(error->message.find("sync") != std::string::npos);
+      CHECK(error->message.find("Input/output error") != std::string::npos);
+    }
+    CHECK(tracker.files() == std::vector<std::string>{"a.iso", "b.iso"});
+    CHECK(tracker.status("GET", "/t/c.iso.torrent") == 404);
+    // Setting back was not durable either; it is done again until it is.
+    CHECK(run_until(*loop, [&] { return content("b.iso").size() > 0 && content("c.iso").empty(); }));
+    CHECK(content("a.iso") == a_kept);
+    CHECK(tracker.status("PUT", "/api/v1/files/d.iso", torrent("d.iso")) == 201);
+  }
+  Tracker again(*loop, options(state));
+  CHECK(again.files() == std::vector<std::string>{"a.iso", "b.iso", "d.iso"});
+  CHECK(again.host.left_out().empty());
 }
 
 TEST_CASE("a file that cannot be removed stays in the catalogue") {
