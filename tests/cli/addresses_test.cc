@@ -3,8 +3,8 @@
 
 #include <filesystem>
 #include <fstream>
-#include <map>
 
+#include "cli/environment.hh"
 #include "cli/places.hh"
 #include "cli/terminal.hh"
 #include "cli/torrent_finder.hh"
@@ -12,17 +12,6 @@
 
 using namespace swarm;
 using namespace swarm::cli;
-
-namespace {
-
-Environment environment(std::map<std::string, std::string> variables = {}) {
-  return [variables = std::move(variables)](const std::string& name) -> std::optional<std::string> {
-    const auto at = variables.find(name);
-    return at == variables.end() ? std::nullopt : std::optional(at->second);
-  };
-}
-
-}  // namespace
 
 TEST_CASE("-t: host, host:port, URL; a bare host means http and port 6969") {
   struct Row {

@@ -11,17 +11,12 @@
 #include <random>
 #include <set>
 
+#include "cli/environment.hh"
+
 using namespace swarm;
 using namespace swarm::cli;
 
 namespace {
-
-Environment environment(std::map<std::string, std::string> variables = {}) {
-  return [variables = std::move(variables)](const std::string& name) -> std::optional<std::string> {
-    const auto at = variables.find(name);
-    return at == variables.end() ? std::nullopt : std::optional(at->second);
-  };
-}
 
 Options options(std::vector<std::string> words, std::map<std::string, std::string> variables = {}) {
   const auto parsed = parse(words, environment(std::move(variables)));
