@@ -17,10 +17,6 @@ constexpr std::size_t downloads_shown = 8;
 constexpr std::size_t bar_min = 8, bar_max = 24;
 constexpr std::size_t reason_min = 16;  // columns in which the reason of a standstill still says something
 
-double share(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? 1.0 : static_cast<double>(part) / static_cast<double>(whole);
-}
-
 double eta_s(const core::TorrentStats& s) {
   return s.rate_down > 0 ? static_cast<double>(s.bytes_total - std::min(s.bytes_total, s.bytes_done)) / s.rate_down
                          : -1;

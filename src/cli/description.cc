@@ -44,12 +44,11 @@ Description of_torrent(const wire::Metainfo& m) {
   return d;
 }
 
-/// Each tracker of a link is a tier of its own: a link does not order them.
 Description of_magnet(const wire::Magnet& m) {
   Description d;
   d.name = m.name;
   d.info_hash = m.info_hash;
-  for (const auto& url : m.trackers) d.trackers.push_back({url});
+  d.trackers = tiers_of(m);
   d.web_seeds = m.web_seeds;
   return d;
 }

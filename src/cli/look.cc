@@ -91,6 +91,10 @@ std::string bar(double fraction, std::size_t width, const Look& look) {
   return out;
 }
 
+double share(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 1.0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
 std::string percent_text(double fraction) {
   const double percent = std::clamp(std::isfinite(fraction) ? fraction : 0.0, 0.0, 1.0) * 100;
   return fmt::format("{:.1f}%", std::floor(percent * 10 + 1e-9) / 10);

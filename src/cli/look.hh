@@ -33,7 +33,8 @@ std::string line_of(std::vector<Part> parts, const Look& look);
 /// `width` columns, the first `fraction` of them full: eighths of blocks, or '#' and '.' without UTF-8.
 std::string bar(double fraction, std::size_t width, const Look& look);
 
-std::string percent_text(double fraction);  ///< "62.4%"; never rounded up, so 100.0% is whole
+double share(std::uint64_t part, std::uint64_t whole);  ///< as a fraction; of nothing, all
+std::string percent_text(double fraction);              ///< "62.4%"; never rounded up, so 100.0% is whole
 /// "393.7/631.0 MiB", both in the total's unit; from GiB on with two decimals below 10, so that progress shows: "0.04/1.00 GiB".
 std::string sizes_text(std::uint64_t done, std::uint64_t total);
 std::string piece_bytes_text(std::uint32_t bytes);                                  ///< "512 KiB"

@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 
-#include "base/bitfield.hh"
 #include "base/text.hh"
 #include "cli/tables.hh"
 
@@ -67,6 +66,21 @@ std::vector<PieceRange> piece_ranges(const wire::PieceHolders& p) {
     }
   }
   return out;
+}
+
+std::string runs_text(const Bitfield& pieces) {
+  constexpr std::size_t runs_told = 5;
+  std::string out;
+  std::size_t told = 0, runs = 0;
+  for (auto first = pieces.find(true); first < pieces.size();) {
+    const auto end = pieces.find(false, first);
+    if (++runs > runs_told) break;
+    told += end - first;
+    out += fmt::format("{}{}", out.empty() ? "" : ", ", first);
+    if (end - first > 1) out += fmt::format("-{}", end - 1);
+    first = pieces.find(true, end);
+  }
+  return told == pieces.count() ? out : fmt::format("{} and {} more", out, pieces.count() - told);
 }
 
 std::vector<std::string> piece_table(const wire::PieceHolders& p, const Look& look) {

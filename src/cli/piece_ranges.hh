@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bitfield.hh"
 #include "cli/look.hh"
 #include "wire/control.hh"
 
@@ -19,6 +20,9 @@ struct PieceRange {
 /// Together all pieces, in order; neighbours differ in their holders. Holders without a known bitmap hold nothing here.
 /// O(holders × ranges + pieces).
 std::vector<PieceRange> piece_ranges(const wire::PieceHolders& p);
+
+/// The first runs of these pieces, for a sentence: "3, 7-9 and 12 more".
+std::string runs_text(const Bitfield& pieces);
 
 std::vector<std::string> piece_table(const wire::PieceHolders& p, const Look& look);
 /// Tab-separated: first, last, copies, names of the holders separated by commas.

@@ -115,6 +115,19 @@ Result<Prepared> open_to_check(std::shared_ptr<const wire::Metainfo> info, const
 
 }  // namespace
 
+bool Prepared::may_be_completed() const {
+  const auto& files = info->files;
+  if (!info->folder || stamps.size() != files.size()) return false;
+  bool missing = false, present = false;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (files[i].pad || files[i].length == 0) continue;
+    const bool is_there = stamps[i] != disk::FileStamp{};
+    if (is_there && stamps[i].bytes != files[i].length) return false;
+    (is_there ? present : missing) = true;
+  }
+  return missing && present;
+}
+
 Preparer::Preparer(uv::Loop& loop, uv::Workers& workers, std::shared_ptr<disk::OpenBudget> budget,
                    std::string cache_folder)
     : loop_(loop), workers_(workers), budget_(std::move(budget)), cache_folder_(std::move(cache_folder)) {}

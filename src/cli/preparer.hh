@@ -41,6 +41,9 @@ struct Prepared {
   Bitfield right;                          ///< pieces that are as the torrent says
   std::optional<Preparing> work;           ///< what was read; nothing when all was cached
   double seconds = 0;
+
+  /// A folder of which files are missing, and no other is of a wrong size: what an earlier -f fetched.
+  bool may_be_completed() const;
 };
 
 class Preparer {

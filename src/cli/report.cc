@@ -76,11 +76,7 @@ class Line {
   Json tree_{cJSON_CreateObject()};
 };
 
-double percent(const core::TorrentStats& s) {
-  const auto fraction =
-      s.bytes_total == 0 ? 1.0 : static_cast<double>(s.bytes_done) / static_cast<double>(s.bytes_total);
-  return std::floor(fraction * 1000) / 10;
-}
+double percent(const core::TorrentStats& s) { return std::floor(share(s.bytes_done, s.bytes_total) * 1000) / 10; }
 
 /// The value of a logfmt field: quoted when it holds a blank, a quote or nothing.
 std::string logfmt_value(const std::string& text) {
@@ -150,6 +146,15 @@ std::string progress_json(const Transfer& t, bool name_it) {
     line.raw("eta_seconds", "null");
   }
   return line.number("bytes_down", s.bytes_down).number("bytes_up", s.bytes_up).end();
+}
+
+std::string metadata_json(const Transfer& t, bool name_it) {
+  const auto& s = t.stats;
+  Line line("metadata");
+  if (name_it) line.text("name", t.name);
+  line.number("bytes_done", s.metadata_done);
+  s.metadata_bytes == 0 ? line.raw("bytes_total", "null") : line.number("bytes_total", s.metadata_bytes);
+  return line.number("peers", s.peers).end();
 }
 
 std::string preparing_json(const Preparing& p) {

@@ -28,6 +28,8 @@ std::string start_json(const StartReport& s, std::string_view time);
 /// `want` is the digest that the torrent names.
 std::string piece_json(const PieceCheck& check, const std::string& want, std::uint64_t bytes);
 std::string progress_json(const Transfer& t, bool name_it);
+/// While only peers can tell what a magnet link is; bytes_total is null until one has said how long its info dictionary is.
+std::string metadata_json(const Transfer& t, bool name_it);
 std::string preparing_json(const Preparing& p);
 /// `done` ends a run; `whole` has the same fields and comes when get --seed goes on sharing.
 std::string done_json(const Transfer& t, const std::string& path, double seconds, bool name_it);

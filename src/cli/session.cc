@@ -133,6 +133,17 @@ void Session::redraw() {
 
 void Session::on_frame() { voice_.footer(footer(hooks_.look(), voice_.look())); }
 
+namespace {
+
+/// Nothing more is to be said about one that is whole, or has failed.
+bool is_under_way(const Transfer& t) {
+  const auto phase = t.stats.phase;
+  return t.seed || phase == core::Phase::metadata || phase == core::Phase::checking ||
+         phase == core::Phase::downloading;
+}
+
+}  // namespace
+
 void Session::on_second() {
   ++seconds_;
   hooks_.on_second();
@@ -144,26 +155,16 @@ void Session::on_second() {
   if (plain) say_plain(now);
   if (!voice_.json()) return;
   std::string events;
+  const auto add = [&events](const std::string& event) { events += (events.empty() ? "" : "\n") + event; };
+  const bool several = options_.words.size() > 1;
   for (const auto& t : now.transfers) {
-    const bool moving = t.seed || t.stats.phase == core::Phase::downloading || t.stats.phase == core::Phase::checking;
-    if (moving) events += (events.empty() ? "" : "\n") + progress_json(t, options_.words.size() > 1);
+    if (is_under_way(t)) add((t.stats.phase == core::Phase::metadata ? metadata_json : progress_json)(t, several));
   }
-  if (now.preparing) events += (events.empty() ? "" : "\n") + preparing_json(*now.preparing);
+  if (now.preparing) add(preparing_json(*now.preparing));
   if (events.empty() || (events == last_progress_ && seconds_ % plain_every_s != 0)) return;
   last_progress_ = events;
   voice_.event(events);
 }
-
-namespace {
-
-/// Nothing more is to be said about one that is whole, or has failed.
-bool is_under_way(const Transfer& t) {
-  const auto phase = t.stats.phase;
-  return t.seed || phase == core::Phase::metadata || phase == core::Phase::checking ||
-         phase == core::Phase::downloading;
-}
-
-}  // namespace
 
 /// One line per torrent; what has not changed is said once a minute, so that an idle seed does not fill a log.
 void Session::say_plain(const Snapshot& now) {

@@ -143,6 +143,12 @@ std::string files_text(const std::vector<FileRange>& files) {
 
 }  // namespace
 
+std::vector<std::vector<std::string>> tiers_of(const Magnet& m) {
+  std::vector<std::vector<std::string>> tiers;
+  for (const auto& url : m.trackers) tiers.push_back({url});
+  return tiers;
+}
+
 bool is_magnet(std::string_view text) { return starts_with(text, "magnet:"); }
 
 Result<Magnet> parse_magnet(std::string_view link) {

@@ -37,6 +37,9 @@ struct Magnet {
   std::vector<FileRange> files = {};           ///< so: ascending, neither overlapping nor touching; empty: all files
 };
 
+/// Its trackers, each a tier of its own: a link does not order them.
+std::vector<std::vector<std::string>> tiers_of(const Magnet& m);
+
 /// Does it begin as a magnet link does, in any case of letters? parse_magnet() tells whether it is a good one.
 bool is_magnet(std::string_view text);
 

@@ -51,6 +51,13 @@ TEST_CASE("the events of get, as UX.md promises them") {
   CHECK(
       done_json(debian(), "/data/debian.iso", 15.2, false) ==
       R"({"v":1,"event":"done","path":"/data/debian.iso","seconds":15.200,"bytes_down":396361728,"bytes_up":190840832,"hash_failures":1})");
+  auto magnet = debian();
+  magnet.stats.phase = core::Phase::metadata;
+  CHECK(metadata_json(magnet, false) == R"({"v":1,"event":"metadata","bytes_done":0,"bytes_total":null,"peers":2})");
+  magnet.stats.metadata_done = 16'384;
+  magnet.stats.metadata_bytes = 30'000;
+  CHECK(metadata_json(magnet, true) ==
+        R"({"v":1,"event":"metadata","name":"debian.iso","bytes_done":16384,"bytes_total":30000,"peers":2})");
   auto with_web_seed = debian();
   with_web_seed.stats.web_seeds = 1;
   CHECK(progress_json(with_web_seed, false).find(R"("peers":2,"web_seeds":1,"eta_seconds":6)") != std::string::npos);
