@@ -1,157 +1,35 @@
 #include "wire/control.hh"
 
-#include <cJSON.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <limits>
-#include <memory>
 
 #include "base/bitfield.hh"
-#include "base/check.hh"
 #include "base/text.hh"
+#include "wire/json.hh"
 
 namespace swarm::wire {
 namespace {
 
+using json::In;
+using json::Out;
+
 constexpr std::size_t message_bytes_max = 1 << 20;
 constexpr std::size_t status_bytes_max = 4 << 20;
-constexpr int depth_max = 32;
 constexpr std::size_t name_bytes_max = 255;
 constexpr std::size_t checks_max = 200;  ///< a torrent in a beat; more are dropped
 constexpr std::size_t peers_max = 2000;  ///< a torrent in a reply; more are dropped
 
-struct FreeJson {
-  void operator()(cJSON* item) const noexcept { cJSON_Delete(item); }
-};
-using Tree = std::unique_ptr<cJSON, FreeJson>;
-
-// ---- Reading -------------------------------------------------------------------------------------------------------
-
-/// One value of the message, by where it stands in it. The first wrong one is remembered in `fault`, with its path.
-class In {
- public:
-  In(const cJSON* root, std::string& fault) : item_(root), fault_(&fault) {}
-
-  In operator[](const char* key) const {
-    return {cJSON_IsObject(item_) ? cJSON_GetObjectItemCaseSensitive(item_, key) : nullptr, this, key, 0};
-  }
-  bool given() const { return item_ != nullptr && !cJSON_IsNull(item_); }
-
-  In object() const {
-    if (!cJSON_IsObject(item_)) wrong("an object");
-    return *this;
-  }
-  std::string text(std::size_t bytes_max = 4096) const {
-    if (!cJSON_IsString(item_)) return wrong("a string"), std::string();
-    const std::size_t size = std::strlen(item_->valuestring);
-    if (size > bytes_max) return wrong("a shorter string"), std::string();
-    return {item_->valuestring, size};
-  }
-  std::string text_if_given(std::size_t bytes_max = 4096) const { return given() ? text(bytes_max) : std::string(); }
-
-  double real() const {
-    if (!cJSON_IsNumber(item_) || !std::isfinite(item_->valuedouble)) return wrong("a finite number"), 0;
-    return item_->valuedouble;
-  }
-  double real_if_given() const { return given() ? std::max(0.0, real()) : 0; }
-
-  /// JSON's numbers are doubles here: above 2^53 they are near, and at the end of the range they stay there.
-  template <class T>
-  T integer() const {
-    constexpr double end =
-        2.0 * (std::numeric_limits<T>::max() / 2 + 1);  // 2^bits, which a double holds and a T does not
-    if (!cJSON_IsNumber(item_) || !(item_->valuedouble >= 0)) return wrong("an integer from 0"), T{};
-    if (item_->valuedouble < end) return static_cast<T>(item_->valuedouble);
-    if (sizeof(T) == 8) return std::numeric_limits<T>::max();
-    return wrong("a smaller integer"), T{};
-  }
-  template <class T>
-  T integer_if_given() const {
-    return given() ? integer<T>() : T{};
-  }
-  bool flag_if_given() const {
-    if (given() && !cJSON_IsBool(item_)) wrong("true or false");
-    return cJSON_IsTrue(item_);
-  }
-
-  /// f(element) for each of an array; nothing given counts as an empty one.
-  template <class F>
-  void each_if_given(F f) const {
-    if (!given()) return;
-    if (!cJSON_IsArray(item_)) return wrong("an array");
-    std::size_t i = 0;
-    for (const cJSON* c = item_->child; c != nullptr && fault_->empty(); c = c->next) f(In(c, this, nullptr, i++));
-  }
-
-  template <class T>
-  T parsed(std::optional<T> value, const char* expected) const {
-    if (!value) wrong(expected);
-    return value.value_or(T());
-  }
-  void wrong(const char* expected) const {
-    if (fault_->empty()) *fault_ = fmt::format("{}: expected {}", path(), expected);
-  }
-
- private:
-  In(const cJSON* item, const In* parent, const char* key, std::size_t index)
-      : item_(item), fault_(parent->fault_), parent_(parent), key_(key), index_(index) {}
-
-  std::string path() const {
-    if (parent_ == nullptr) return "message";
-    auto before = parent_->parent_ == nullptr ? std::string() : parent_->path();
-    if (key_ == nullptr) return fmt::format("{}[{}]", before, index_);
-    return before.empty() ? key_ : before + "." + key_;
-  }
-
-  const cJSON* item_ = nullptr;
-  std::string* fault_ = nullptr;
-  const In* parent_ = nullptr;  ///< parents outlive their children: all of them stand in the caller's frame
-  const char* key_ = nullptr;
-  std::size_t index_ = 0;
-};
-
-/// Brackets outside of strings, so that the parser's recursion is bounded before it starts.
-bool is_deeper_than(std::string_view text, int limit) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > limit) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return false;
-}
-
-tl::unexpected<Error> bad_message(std::string why) {
-  return fail(Exit::other, "bad_message", "not a message of swarm's control plane (" + std::move(why) + ")");
-}
-
 /// Parses within the limits and gives the root to `read`, which returns the message.
 template <class Read>
 auto from_json(std::string_view text, std::size_t bytes_max, Read read) -> Result<decltype(read(std::declval<In>()))> {
-  if (text.size() > bytes_max) return bad_message(fmt::format("more than {} bytes", bytes_max));
-  if (is_deeper_than(text, depth_max)) return bad_message(fmt::format("more than {} levels deep", depth_max));
-  const char* end = nullptr;
-  const Tree tree(cJSON_ParseWithLengthOpts(text.data(), text.size(), &end, 0));
-  if (tree == nullptr) return bad_message("not JSON");
-  const auto rest = text.substr(static_cast<std::size_t>(end - text.data()));
-  if (rest.find_first_not_of(" \t\r\n") != rest.npos) return bad_message("more than one JSON value");
-  std::string fault;
-  auto message = read(In(tree.get(), fault).object());
-  if (!fault.empty()) return bad_message(std::move(fault));
-  return message;
+  auto message = json::read(text, bytes_max, read);
+  if (message) return std::move(*message);
+  return fail(Exit::other, "bad_message", fmt::format("not a message of swarm's control plane ({})", message.error()));
 }
+
+// ---- Reading -------------------------------------------------------------------------------------------------------
 
 InfoHash info_hash(const In& in) { return in.parsed(digest_from_hex<20>(in.text()), "40 hex digits"); }
 
@@ -250,6 +128,7 @@ BeatReply beat_reply(const In& in) {
   r.sequence = in["sequence"].integer<std::uint64_t>();
   if (in["interval_ms"].given()) r.interval_ms = in["interval_ms"].integer<std::uint32_t>();
   if (in["your_address"].given()) r.your_address = address(in["your_address"]);
+  r.new_node = in["new_node"].flag_if_given();
   in["torrents"].each_if_given([&](const In& t) { r.torrents.push_back(beat_reply_torrent(t)); });
   return r;
 }
@@ -339,59 +218,6 @@ StatusDelta status_delta(const In& in) {
 }
 
 // ---- Writing -------------------------------------------------------------------------------------------------------
-
-/// A value under construction.
-class Out {
- public:
-  static Out object() { return Out(cJSON_CreateObject()); }
-  static Out array() { return Out(cJSON_CreateArray()); }
-  /// JSON is UTF-8; the names of files and hosts need not be.
-  static Out text(const std::string& t) {
-    return Out(cJSON_CreateString(is_utf8(t) ? t.c_str() : printable(t).c_str()));
-  }
-  static Out flag(bool on) { return Out(cJSON_CreateBool(on ? 1 : 0)); }
-  /// Exactly, which cJSON's doubles would not do.
-  static Out integer(std::uint64_t n) { return Out(cJSON_CreateRaw(fmt::format("{}", n).c_str())); }
-  static Out rate(double bytes_per_second) { return integer(whole(bytes_per_second)); }
-  /// Cut, not rounded, at two decimals: 99.999 % is not 100 %, nor are 1.999 copies two.
-  static Out hundredths(double value) {
-    const auto n = whole(std::floor(value * 100 + 1e-6));
-    auto digits = fmt::format("{}.{:02}", n / 100, n % 100);
-    while (digits.back() == '0') digits.pop_back();
-    if (digits.back() == '.') digits.pop_back();
-    return Out(cJSON_CreateRaw(digits.c_str()));
-  }
-  template <class T, class F>
-  static Out list(const std::vector<T>& items, F one) {
-    auto out = array();
-    for (const auto& item : items) out.add(one(item));
-    return out;
-  }
-
-  Out& add(Out value) {
-    SWARM_CHECK(cJSON_AddItemToArray(item_.get(), value.item_.release()));
-    return *this;
-  }
-  Out& with(const char* key, Out value) & {
-    SWARM_CHECK(cJSON_AddItemToObjectCS(item_.get(), key, value.item_.release()));
-    return *this;
-  }
-  Out&& with(const char* key, Out value) && { return std::move(with(key, std::move(value))); }
-
-  std::string print() const {
-    const std::unique_ptr<char, decltype(&cJSON_free)> text(cJSON_PrintUnformatted(item_.get()), &cJSON_free);
-    SWARM_CHECK(text != nullptr);
-    return text.get();
-  }
-
- private:
-  explicit Out(cJSON* item) : item_(item) { SWARM_CHECK(item != nullptr); }
-  static std::uint64_t whole(double value) {
-    if (!(value > 0)) return 0;
-    return value < 9e18 ? static_cast<std::uint64_t>(std::llround(value)) : 9'000'000'000'000'000'000u;
-  }
-  Tree item_;
-};
 
 Out hex(const InfoHash& hash) { return Out::text(to_hex(hash)); }
 
@@ -519,6 +345,7 @@ std::string to_json(const Beat& b) {
 std::string to_json(const BeatReply& r) {
   auto o = versioned().with("sequence", Out::integer(r.sequence)).with("interval_ms", Out::integer(r.interval_ms));
   if (r.your_address) o.with("your_address", Out::text(r.your_address->text()));
+  if (r.new_node) o.with("new_node", Out::flag(true));
   return o.with("torrents", Out::list(r.torrents, [](auto& t) { return out(t); })).print();
 }
 

@@ -77,6 +77,7 @@ struct BeatReply {
   std::uint64_t sequence = 0;  ///< acknowledges the beat
   std::uint32_t interval_ms = 1000;
   std::optional<IpAddress> your_address;
+  bool new_node = false;  ///< the tracker had not heard of this node: it restarted, or forgot a silent one
   std::vector<BeatReplyTorrent> torrents;
 };
 

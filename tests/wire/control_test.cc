@@ -138,6 +138,9 @@ TEST_CASE("a beat reply is read back") {
   CHECK(back->torrents[0].want_have);
   CHECK(back->torrents[0].seeders == 3);
   CHECK(back->torrents[0].leechers == 4);
+  CHECK_FALSE(back->new_node);
+  r.new_node = true;
+  CHECK(beat_reply_from_json(to_json(r))->new_node);
   CHECK(back->torrents[0].copies == 1.99);  // not quite two copies are not two
   CHECK(beat_reply_from_json(R"({"sequence":1})")->interval_ms == 1000);
 }
