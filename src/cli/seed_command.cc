@@ -6,8 +6,8 @@
 // What comes on stdin ('-') is first written to a spool, which goes with the program.
 //
 // A tracker that lost its catalogue (another state folder, a disk that was replaced) is given the torrents again: each swarm
-// tracker is asked twice a minute what it holds, and soon after one that was silent answers again. Never in the place of other
-// content that has the name by then.
+// tracker is asked twice a minute what it holds, and soon after one that was silent answers again, or one has restarted
+// (core/discovery/heartbeat.hh, rule 4). Never in the place of other content that has the name by then.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>

@@ -219,7 +219,9 @@ void Client::on_reply(RequestId request, const Result<wire::HttpResponse>& reply
     if (!said) {
       what.heartbeat->on_failure(now);
     } else {
-      what.heartbeat->on_reply(*said, p.by_hash, now);
+      if (what.heartbeat->on_reply(*said, p.by_hash, now) && !p.by_hash.empty()) {
+        p.actions.notices.push_back(TrackerNews{p.by_hash.begin()->second, what.heartbeat->url(), true, {}});
+      }
       for (const wire::BeatReplyTorrent& r : said->torrents)
         if (auto found = p.by_hash.find(r.info_hash); found != p.by_hash.end())
           p.torrents[number(found->second)]->on_beat_reply(r, now);

@@ -203,6 +203,27 @@ TEST_CASE("heartbeat: the tracker can slow it down, but only so far, and asks fo
   expect_next(h, at(96s));
 }
 
+TEST_CASE("heartbeat: a tracker that does not know a node which it answered before has restarted") {
+  Heartbeat h("http://nas:6969", at(0s));
+  h.on_torrent(one);
+  const auto told = [&](Instant now, bool new_node) {
+    REQUIRE(h.due(now));
+    auto reply = ack(h.begin(now).sequence);
+    reply.new_node = new_node;
+    return h.on_reply(reply, known, now);
+  };
+  CHECK_FALSE(told(at(0s), true));  // at first it is new everywhere
+  CHECK_FALSE(told(at(15s), false));
+  CHECK(told(at(30s), true));  // no beat has failed: it was away between two
+  CHECK_FALSE(told(at(45s), false));
+  h.begin(at(60s));
+  h.on_failure(at(60s));
+  CHECK(told(at(61s), true));  // away for longer
+  h.begin(at(76s));
+  h.on_failure(at(76s));
+  CHECK_FALSE(told(at(77s), false));  // out of reach only
+}
+
 TEST_CASE("heartbeat: an answer to another beat counts as none") {
   Heartbeat h("u", at(0s));
   h.on_torrent(one);

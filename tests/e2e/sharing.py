@@ -229,7 +229,7 @@ def lost_catalogue(work, lan, tracker):
     tracker = tracker.again()
     Seed(lan[2], work, other, tracker=tracker)
     began = time.monotonic()
-    tracker.knows('lost.bin', 45)
+    tracker.knows('lost.bin', 25)  # the next beat, 15 s after the last one, shows that it restarted; 30 s without that
     seed.line('had lost lost.bin; it is in the catalogue again', 5)
     seed.line("'taken.bin' is other content on", 5)
     row = tracker.knows('taken.bin')

@@ -116,14 +116,14 @@ Heartbeat::Begun Heartbeat::begin(Instant now) {
   return begun;
 }
 
-void Heartbeat::on_reply(const wire::BeatReply& reply, const std::map<InfoHash, TorrentId>& torrents, Instant now) {
-  if (!under_way_) return;
+bool Heartbeat::on_reply(const wire::BeatReply& reply, const std::map<InfoHash, TorrentId>& torrents, Instant now) {
+  if (!under_way_) return false;
   if (reply.sequence != sequence_) {
     on_failure(now);
-    return;
+    return false;
   }
   under_way_ = false;
-  answered_ = true;
+  const bool was_answered = std::exchange(answered_, true);
   ended_ = now;
   failures_ = 0;
   interval_min_ = std::min<Duration>(std::chrono::milliseconds(reply.interval_ms), interval_max);
@@ -147,6 +147,7 @@ void Heartbeat::on_reply(const wire::BeatReply& reply, const std::map<InfoHash, 
     found->second.gained.clear();
   }
   if (has_event()) at_once_ = true;
+  return was_answered && reply.new_node;
 }
 
 void Heartbeat::on_failure(Instant now) {

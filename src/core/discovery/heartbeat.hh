@@ -9,7 +9,10 @@
 //    touch, then the oldest are dropped; failures never (of 10,000 that wait the oldest go), they follow in later beats.
 // 3. Without an answer: again after 1 s, doubled up to 15 s (so that a tracker that restarts has its nodes back within 5 s while
 //    something moves: the cap is 2 s then). The first beat after a failure carries everything (events `started` again, bitmaps).
-// 4. leave(): one last beat with leaving = true; done() once it is answered or failed.
+// 4. An answer that calls this node new, after another was acknowledged, says that the tracker restarted (or forgot a node that
+//    was silent for long): the caller is told, for the catalogue may be lost as well.
+//    Rationale: an idle seed may sleep through a restart, and then no beat fails.
+// 5. leave(): one last beat with leaving = true; done() once it is answered or failed.
 // A torrent has one event a beat: `stopped` before all others, `started` before `completed`. One that is gone stays until `stopped` is
 // acknowledged, so the caller keeps its info-hash; one that was never told of is dropped silently.
 // Complexity: O(runs + checks) a piece, at most 400 steps; O(torrents) a beat.
@@ -55,11 +58,12 @@ class Heartbeat {
     std::vector<Entry> torrents;
   };
   Begun begin(Instant now);
-  void on_reply(const wire::BeatReply& reply, const std::map<InfoHash, TorrentId>& torrents, Instant now);
+  /// Gives whether the tracker has forgotten this node (rule 4).
+  bool on_reply(const wire::BeatReply& reply, const std::map<InfoHash, TorrentId>& torrents, Instant now);
   void on_failure(Instant now);
 
   bool ever_answered() const;
-  bool done() const;  ///< rule 4
+  bool done() const;  ///< rule 5
   std::optional<Instant> next_wake() const;
 
  private:

@@ -317,6 +317,7 @@ wire::HttpResponse TrackerServer::Parts::beat(const Call& call) {
   r.sequence = b.sequence;
   r.interval_ms = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(interval).count());
   r.your_address = call.from.address;
+  r.new_node = !before;
   for (const auto& t : b.torrents) r.torrents.push_back(beat_torrent(call, b, t));
   return json(200, to_json(r));
 }

@@ -408,6 +408,7 @@ TEST_CASE("heartbeats: nodes learn of each other, of plain clients, and of the s
   f.server.take_notices();
   auto r = f.beat(f.node(1, iso, true), "10.0.0.1:40000");
   CHECK(r.sequence == 1);
+  CHECK(r.new_node);
   CHECK(r.interval_ms == 1000);
   CHECK(r.your_address == IpAddress::from("10.0.0.1"));
   REQUIRE(r.torrents.size() == 1);
@@ -426,6 +427,7 @@ TEST_CASE("heartbeats: nodes learn of each other, of plain clients, and of the s
   b.torrents[0].have = Buffer{0xf8, 0};
   r = f.beat(b, "10.0.0.2:40000");
   CHECK_FALSE(r.torrents[0].want_have);
+  CHECK_FALSE(r.new_node);
   CHECK(r.torrents[0].copies == 1.5);
   CHECK(texts(f.beat(f.node(1, iso, true), "10.0.0.1:40000").torrents[0].peers) ==
         std::vector<std::string>{"10.0.0.2:6881", "10.0.0.3:7000"});
