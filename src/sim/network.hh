@@ -40,9 +40,20 @@ class Process {
   virtual void on_room(ConnId conn) = 0;  ///< some of what it sent was acknowledged
 };
 
+/// How a host's NAT treats what comes from outside, in the terms of RFC 4787 §5 (RFC 5382 §4.3 asks the same of TCP).
+enum class Nat : std::uint8_t {
+  none,                        ///< no NAT
+  endpoint_independent,        ///< lets in whoever speaks to a mapping
+  address_dependent,           ///< only who has an address that was spoken to through it
+  address_and_port_dependent,  ///< only the very endpoint that was spoken to
+};
+
 struct Line {
   std::uint64_t up_rate = 0, down_rate = 0;  ///< bytes/s; 0: unlimited
   Duration delay{};                          ///< one way, to the middle of the network
+  Duration jitter{};    ///< at most so much more, one way, uniformly; order is kept within a stream
+  double loss = 0;      ///< share of the packets lost on it, either way; 0 … 1
+  Nat nat = Nat::none;  ///< a NAT of its own, which has the host's address outside
 };
 
 struct Host {
@@ -92,6 +103,9 @@ class Network {
   void cut_power(Host& host);  ///< and so does the kernel
   void restore_power(Host& host);
   void set_link(Host& host, bool up);
+  /// Until heal(): hosts (by Host::index) of different groups do not reach each other; who is in no group reaches all.
+  void partition(const std::vector<std::vector<std::uint32_t>>& groups);
+  void heal();
 
   std::uint64_t bytes_delivered() const { return bytes_delivered_; }
   /// Every byte that was given to a stream was delivered, is on its way or was dropped with its process.
