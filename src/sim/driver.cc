@@ -141,7 +141,7 @@ void Driver::pull(ConnId conn) {
     Conn& c = found->second;
     c.has_more = true;
     if (c.end.stream == nullptr) return;
-    const std::uint64_t room = network_.room(c.end);
+    const std::uint64_t room = network_.room(c.end, room_min);
     if (room < room_min) return;  // on_room() goes on
     client_.next_outgoing(conn, room, world_.now(), out_);
     if (out_.total == 0) {
@@ -414,8 +414,8 @@ void Driver::travel(std::uint32_t id, void (Driver::*arrive)(std::uint32_t), Dur
   const auto found = asked_.find(id);
   if (found == asked_.end()) return;
   const Host& there = found->second.tracker->host();
-  if (host_.linked && there.reaches()) {
-    later(world_.now() + network_.delay(host_, there), [id, arrive](Driver& d) { (d.*arrive)(id); });
+  if (network_.reaches(host_, there)) {
+    later(world_.now() + network_.travel_time(host_, there), [id, arrive](Driver& d) { (d.*arrive)(id); });
   } else {
     later(world_.now() + again, [id, arrive, again](Driver& d) { d.travel(id, arrive, 2 * again); });
   }
@@ -428,7 +428,8 @@ void Driver::ask(std::uint32_t id) {
   Asked& asked = found->second;
   Tracker& tracker = *asked.tracker;
   if (tracker.running()) {
-    asked.reply = tracker.on_request(asked.request, {host_.address, static_cast<std::uint16_t>(50'000 + id % 10'000)});
+    asked.reply =
+        tracker.on_request(asked.request, {network_.outside(host_), static_cast<std::uint16_t>(50'000 + id % 10'000)});
   } else {
     asked.reply = fail(Exit::unreachable, "refused", tracker.url() + ": connection refused");
   }

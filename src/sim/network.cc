@@ -1,6 +1,7 @@
 #include "sim/network.hh"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/check.hh"
@@ -11,6 +12,8 @@ namespace {
 
 constexpr Duration give_up_after = 3s;  // the last of the tries after 0, 1, 3 and 7 s
 constexpr std::uint8_t tries_max = 4;
+constexpr Duration timeout_min = 200ms, timeout_max = 120s;  // of a retransmission, as Linux has them
+constexpr std::uint32_t losses_max = 15;  // of one segment, one after the other: Linux's tcp_retries2
 
 /// Never early, so that no line is faster than its rate.
 Duration time_for(std::uint64_t bytes, std::uint64_t rate) {
@@ -18,23 +21,68 @@ Duration time_for(std::uint64_t bytes, std::uint64_t rate) {
   return Duration((bytes * 1'000'000'000 + rate - 1) / rate);
 }
 
+std::uint32_t segments(std::uint32_t bytes) {
+  return (bytes + Congestion::segment_bytes - 1) / Congestion::segment_bytes;
+}
+
 bool ended(const Stream* stream) { return !stream->sides[0].open && !stream->sides[1].open; }
 
 }  // namespace
 
-Host& Network::add_host(const IpAddress& address, const Line& line) {
+Host& Network::add_host(const IpAddress& address, const Line& line, NatBox* behind) {
   SWARM_CHECK(!by_address_.contains(address));
+  SWARM_CHECK(line.loss >= 0 && line.loss <= 1);
   Host& host = hosts_.emplace_back();
   host.index = static_cast<std::uint32_t>(hosts_.size() - 1);
   host.address = address;
   host.line = line;
+  host.loses = line.loss < 1 ? static_cast<std::uint64_t>(std::ldexp(line.loss, 64)) : ~std::uint64_t{0};
+  host.nat = behind == nullptr && line.nat != Nat::none ? &add_nat(address, line.nat) : behind;
   by_address_[address] = &host;
   return host;
+}
+
+NatBox& Network::add_nat(const IpAddress& outside, Nat kind) {
+  SWARM_CHECK(kind != Nat::none && !nat_by_address_.contains(outside));
+  NatBox& box = nats_.emplace_back(outside, kind);
+  nat_by_address_[outside] = &box;
+  return box;
 }
 
 Host* Network::find(const IpAddress& address) {
   const auto found = by_address_.find(address);
   return found == by_address_.end() ? nullptr : found->second;
+}
+
+// ── the way ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Duration Network::jitter(const Host& a, const Host& b) {
+  const auto most = static_cast<std::uint64_t>((a.line.jitter + b.line.jitter).count());
+  if (most == 0) return Duration::zero();
+  const auto upto = [this](Duration one) {
+    return one > Duration::zero() ? world_.random().below(static_cast<std::uint64_t>(one.count()) + 1) : 0;
+  };
+  const auto first = upto(a.line.jitter);
+  return Duration(first + upto(b.line.jitter));
+}
+
+/// One segment between them.
+bool Network::lost(const Host& a, const Host& b) {
+  if (a.loses > 0 && world_.random().next() < a.loses) return true;
+  return b.loses > 0 && world_.random().next() < b.loses;
+}
+
+Duration Network::travel_time(const Host& a, const Host& b) {
+  Duration time = delay(a, b) + jitter(a, b);
+  for (std::uint32_t tries = 0; tries < losses_max && lost(a, b); ++tries)
+    time += timeout_min * (1 << std::min(tries, 9u));
+  return time;
+}
+
+/// What so much payload takes of a line.
+std::uint64_t Network::on_wire(std::uint32_t bytes) const {
+  if (options_.header_bytes == 0) return bytes;
+  return bytes + std::uint64_t{std::max(segments(bytes), 1u)} * options_.header_bytes;
 }
 
 // ── processes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -46,13 +94,22 @@ void Network::start(Host& host, Process& process, std::uint16_t port) {
   ++host.incarnation;
 }
 
-void Network::connect(Host& from, ConnId conn, const Endpoint& to) {
-  try_connect({&from, from.incarnation, conn, to, 0});
+void Network::connect(Host& from, ConnId conn, const Endpoint& to, std::uint16_t from_port) {
+  if (from_port == 0) {
+    from_port = next_port_++;
+    if (next_port_ == 0) next_port_ = 49152;
+  }
+  try_connect({&from, from.incarnation, conn, to, from_port, from_port, 0});
 }
 
-std::uint64_t Network::room(StreamEnd end) const {
-  const auto buffered = end.stream->sides[end.side].out.buffered;
-  return options_.send_buffer_bytes - std::min(buffered, options_.send_buffer_bytes);
+std::uint64_t Network::room(StreamEnd end, std::uint64_t wanted) {
+  Flow& flow = end.stream->sides[end.side].out;
+  settle(flow);
+  const std::uint64_t room = options_.send_buffer_bytes - std::min(flow.buffered, options_.send_buffer_bytes);
+  wanted = std::min(wanted, options_.send_buffer_bytes);
+  flow.room_wanted = room < wanted ? wanted : 0;
+  if (flow.room_wanted > 0) await_ack(end);
+  return room;
 }
 
 void Network::send(StreamEnd end, ByteView small) {
@@ -113,7 +170,7 @@ void Network::cut_power(Host& host) {
       side.open = false;
       side.out.drop_unsent();
       Flow& in = stream->into(s);
-      for (const auto bytes : std::exchange(in.chunks, {})) in.drop_front(bytes);
+      for (; !in.chunks.empty(); in.chunks.pop_front()) in.drop_front(in.chunks.front().bytes);
     }
   }
 }
@@ -122,7 +179,8 @@ void Network::restore_power(Host& host) {
   host.powered = true;
   for (Stream* stream : host.streams) {
     for (int s = 0; s < 2; ++s) {
-      const Stream::Side& other = stream->sides[1 - s];
+      Stream::Side& other = stream->sides[1 - s];
+      settle(other.out);
       if (stream->sides[s].host != &host || !stream->sides[s].dead || !other.open || other.out.buffered == 0) continue;
       // What the other end sent in vain it sends again some time, and is told.
       reset_later(stream, 1 - s, 2 * delay(host, *other.host) + Duration(world_.random().below(1'000'000'000)));
@@ -135,6 +193,24 @@ void Network::set_link(Host& host, bool up) {
   serve_up(host);
   serve_down(host, {});
 }
+
+void Network::partition(const std::vector<std::vector<std::uint32_t>>& groups) {
+  for (Host& host : hosts_) host.part = 0;
+  std::uint32_t part = 0;
+  for (const auto& group : groups) {
+    ++part;
+    for (const std::uint32_t index : group) hosts_[index].part = part;
+  }
+  // Whose path is still cut is parked again as soon as it tries.
+  for (const Parked& parked : std::exchange(parked_, {})) {
+    Instant next = parked.since;
+    for (Duration wait = timeout_min; next < world_.now(); wait = std::min(2 * wait, timeout_max)) next += wait;
+    world_.at(next, [this, end = parked.end] { go_on(end); });
+  }
+  for (const StreamEnd end : std::exchange(unheard_, {})) reset(end.stream, end.side);
+}
+
+void Network::heal() { partition({}); }
 
 bool Network::balanced() const {
   return std::all_of(streams_.begin(), streams_.end(),
@@ -151,12 +227,15 @@ void Network::try_connect(Attempt attempt) {
     from.process->on_connect_failed(attempt.conn);
     return;
   }
-  const Host* to = find(attempt.to.address);
-  if (to == nullptr || !from.linked) {
-    no_answer(attempt);
-  } else {
-    world_.in(delay(from, *to), [this, attempt] { reach(attempt); });
+  if (from.nat != nullptr) {
+    attempt.outside_port = from.nat->on_opened({from.address, attempt.from_port}, attempt.to, world_.now());
   }
+  // Whether anybody is there shows when the first packet has come as far as that.
+  const auto box = nat_by_address_.find(attempt.to.address);
+  const Host* to = find(attempt.to.address);
+  if ((to == nullptr && box == nat_by_address_.end()) || !from.linked) return no_answer(attempt);
+  const Duration way = to != nullptr ? delay(from, *to) + jitter(from, *to) : from.line.delay;
+  world_.in(way, [this, attempt] { reach(attempt); });
 }
 
 void Network::no_answer(Attempt attempt) {
@@ -164,25 +243,48 @@ void Network::no_answer(Attempt attempt) {
   world_.in(wait, [this, attempt] { try_connect(attempt); });
 }
 
+/// Whom a connection to that endpoint reaches, and at which port of its; null: a NAT drops it.
+Host* Network::behind(const Endpoint& to, const Host& from, std::uint16_t from_port, std::uint16_t& port) {
+  port = to.port;
+  Host* host = find(to.address);
+  const auto box = nat_by_address_.find(to.address);
+  // Neighbours behind one box know each other by their inside addresses.
+  if (host != nullptr && (host->nat == nullptr || (host->nat == from.nat && host->address != host->nat->outside())))
+    return host;
+  if (box == nat_by_address_.end()) return nullptr;
+  const auto inside = box->second->let_in(to.port, {outside(from), from_port}, world_.now());
+  if (!inside) return nullptr;
+  port = inside->port;
+  return find(inside->address);
+}
+
 void Network::reach(Attempt attempt) {
   Host& from = *attempt.from;
-  Host& to = *find(attempt.to.address);
-  if (!to.reaches()) return no_answer(attempt);
-  if (to.process == nullptr || to.port != attempt.to.port) {
+  std::uint16_t port = 0;
+  Host* to = behind(attempt.to, from, attempt.outside_port, port);
+  if (to == nullptr || !to->reaches() || apart(from, *to) || lost(from, *to) || lost(*to, from)) {
+    return no_answer(attempt);
+  }
+  Duration back = delay(*to, from) + jitter(*to, from);
+  if (find(attempt.to.address) == nullptr) back += to->line.delay;  // the way from the box to it, and back
+  if (to->process == nullptr || to->port != port) {
     attempt.tries = tries_max;  // refused: no more of them
-    world_.in(delay(to, from), [this, attempt] { try_connect(attempt); });
+    world_.in(back, [this, attempt] { try_connect(attempt); });
     return;
   }
+  const bool neighbours = from.nat != nullptr && to->nat == from.nat && attempt.to.address == to->address;
+  const Endpoint seen =
+      neighbours ? Endpoint{from.address, attempt.from_port} : Endpoint{outside(from), attempt.outside_port};
   Stream* stream = &streams_.emplace_back();
   stream->sides[0].host = &from;
   stream->sides[0].incarnation = attempt.incarnation;
   stream->sides[0].conn = attempt.conn;
-  stream->sides[1].host = &to;
-  stream->sides[1].incarnation = to.incarnation;
-  world_.in(delay(to, from), [this, stream] { establish(stream); });
+  stream->sides[1].host = to;
+  stream->sides[1].incarnation = to->incarnation;
+  world_.in(back, [this, stream, seen] { establish(stream, seen); });
 }
 
-void Network::establish(Stream* stream) {
+void Network::establish(Stream* stream, Endpoint from) {
   auto& [ours, theirs] = stream->sides;
   Host& host = *ours.host;
   if (host.incarnation != ours.incarnation) {  // gone in the meantime: nobody will hear of it
@@ -191,14 +293,14 @@ void Network::establish(Stream* stream) {
   }
   keep(host, stream);
   ours.open = true;
-  const auto port = next_port_++;
-  if (next_port_ == 0) next_port_ = 49152;
-  world_.in(delay(host, *theirs.host), [this, stream, port] { accept(stream, port); });
+  // What is sent at once does not overtake the handshake.
+  ours.out.arrives_last = world_.now() + delay(host, *theirs.host) + jitter(host, *theirs.host);
+  world_.at(ours.out.arrives_last, [this, stream, from] { accept(stream, from); });
   world_.note(Happened::connected, host.index, number(ours.conn));
   host.process->on_connected(ours.conn, {stream, 0});
 }
 
-void Network::accept(Stream* stream, std::uint16_t from_port) {
+void Network::accept(Stream* stream, Endpoint from) {
   Stream::Side& side = stream->sides[1];
   Host& host = *side.host;
   if (host.incarnation != side.incarnation) {
@@ -209,7 +311,7 @@ void Network::accept(Stream* stream, std::uint16_t from_port) {
   keep(host, stream);
   side.open = true;
   world_.note(Happened::accepted, host.index, stream->sides[0].host->index);
-  host.process->on_accepted({stream, 1}, {stream->sides[0].host->address, from_port});
+  host.process->on_accepted({stream, 1}, from);
 }
 
 void Network::keep(Host& host, Stream* stream) {
@@ -224,48 +326,100 @@ void Network::keep(Host& host, Stream* stream) {
 
 void Network::want_up(StreamEnd end) {
   Stream::Side& side = end.stream->sides[end.side];
-  if (std::exchange(side.out.in_up_queue, true)) return;
+  if (side.out.held_back || side.out.parked || std::exchange(side.out.in_up_queue, true)) return;
   side.host->up_queue.push_back(end);
   serve_up(*side.host);
 }
 
 void Network::serve_up(Host& host) {
-  if (host.up_busy || !host.reaches()) return;
-  while (!host.up_queue.empty()) {
+  while (!host.up_awaited && host.reaches() && !host.up_queue.empty()) {
+    if (host.up_free > world_.now()) {
+      host.up_awaited = true;
+      world_.at(host.up_free, [this, h = &host] {
+        h->up_awaited = false;
+        serve_up(*h);
+      });
+      return;
+    }
     const StreamEnd end = host.up_queue.front();
     host.up_queue.pop_front();
     Flow& flow = end.stream->sides[end.side].out;
     flow.in_up_queue = false;
-    const std::uint32_t bytes = flow.next_chunk(options_.chunk_bytes);
+    std::uint32_t bytes = flow.next_chunk(options_.chunk_bytes);
     if (bytes == 0 && (!flow.end_wanted || flow.end_sent)) continue;  // lost with its process
-    flow.on_sent(bytes);
-    if (bytes == 0) flow.end_sent = true;
+    if (apart(host, *end.stream->sides[1 - end.side].host)) {
+      park(end);
+      continue;
+    }
+    settle(flow);
+    if (bytes > 0) {
+      const Duration timeout = timeout_min + 2 * delay(host, *end.stream->sides[1 - end.side].host);
+      bytes = flow.congestion.next_burst(bytes, world_.now(), timeout);
+      if (bytes == 0) {
+        flow.held_back = true;
+        await_ack(end);
+        continue;
+      }
+    }
+    send_chunk(end, bytes);
     if (flow.unsent() > 0 || (flow.end_wanted && !flow.end_sent)) {
       flow.in_up_queue = true;
       host.up_queue.push_back(end);
     }
-    const Duration served = time_for(bytes, host.line.up_rate);
-    host.up_busy = true;
-    const int to = 1 - end.side;
-    world_.in(served, [this, h = &host] {
-      h->up_busy = false;
-      serve_up(*h);
-    });
-    world_.in(served + delay(host, *end.stream->sides[to].host),
-              [this, stream = end.stream, to, bytes, served] { arrive(stream, to, bytes, served); });
-    return;
   }
 }
 
-void Network::arrive(Stream* stream, int to_side, std::uint32_t bytes, Duration served) {
+/// The line, which is free, serves the flow's next bytes, or with 0 its end.
+void Network::send_chunk(StreamEnd end, std::uint32_t bytes) {
+  const int to_side = 1 - end.side;
+  Stream::Side& side = end.stream->sides[end.side];
+  Flow& flow = side.out;
+  Host &host = *side.host, &to = *end.stream->sides[to_side].host;
+  const Instant now = world_.now();
+  const Duration there = delay(host, to), round_trip = 2 * there;
+  flow.on_sent(bytes);
+  if (bytes == 0) flow.end_sent = true;
+  flow.congestion.on_sent(bytes, now);
+
+  const std::uint64_t bytes_up = on_wire(bytes) + std::exchange(flow.again_bytes, 0) + std::exchange(host.up_bytes, 0);
+  const Duration served = time_for(bytes_up, host.line.up_rate);
+  host.up_free = now + served;
+  flow.arrives_last = std::max(flow.arrives_last, host.up_free + there + jitter(host, to));
+  Flow::Chunk chunk{bytes, std::max(flow.ready_last, flow.arrives_last)};
+  if (host.loses > 0 || to.loses > 0) {
+    std::uint32_t losses = 0, rounds = 0;
+    for (std::uint32_t s = std::max(segments(bytes), 1u); s > 0; --s) {
+      std::uint32_t of_this = 0;
+      while (of_this < losses_max && lost(host, to)) ++of_this;
+      losses += of_this;
+      rounds = std::max(rounds, of_this);
+    }
+    if (losses > 0) {
+      chunk.ready = std::max(chunk.ready, flow.arrives_last + rounds * round_trip);
+      flow.again_bytes += std::min(losses * Congestion::segment_bytes, bytes);
+      world_.at(flow.arrives_last + there, [stream = end.stream, s = end.side, mark = flow.congestion.sent()] {
+        stream->sides[s].out.congestion.on_lost(mark);
+      });
+    }
+  }
+  flow.ready_last = chunk.ready;
+  world_.at(flow.arrives_last,
+            [this, stream = end.stream, to_side, chunk, served] { arrive(stream, to_side, chunk, served); });
+}
+
+void Network::arrive(Stream* stream, int to_side, Flow::Chunk chunk, Duration served) {
   Stream::Side& to = stream->sides[to_side];
   Flow& flow = stream->into(to_side);
-  flow.on_arrived(bytes);
+  if (flow.parked || apart(*to.host, *stream->sides[1 - to_side].host)) {
+    flow.late.push_back(chunk);
+    return park({stream, 1 - to_side});
+  }
+  flow.on_arrived(chunk.bytes);
   if (!to.host->powered) {
-    flow.drop_front(bytes);
+    flow.drop_front(chunk.bytes);
     return;
   }
-  flow.chunks.push_back(bytes);
+  flow.chunks.push_back(chunk);
   if (!flow.paused && !std::exchange(flow.in_down_queue, true)) to.host->down_queue.push_back({stream, to_side});
   serve_down(*to.host, served);
 }
@@ -278,37 +432,53 @@ void Network::serve_down(Host& host, Duration served) {
     Flow& flow = end.stream->into(end.side);
     flow.in_down_queue = false;
     if (flow.chunks.empty() || flow.paused) continue;
-    const std::uint32_t bytes = flow.chunks.front();
+    const Flow::Chunk chunk = flow.chunks.front();
     flow.chunks.pop_front();
     const Instant now = world_.now();
-    host.down_free = std::max(std::max(host.down_free, now - served) + time_for(bytes, host.line.down_rate), now);
+    const Duration takes = time_for(on_wire(chunk.bytes) + std::exchange(host.down_bytes, 0), host.line.down_rate);
+    host.down_free = std::max(std::max(host.down_free, now - served) + takes, now);
     served = {};
     host.down_busy = true;
     if (host.down_free > now) {
-      world_.at(host.down_free, [this, stream = end.stream, side = end.side, bytes] {
+      world_.at(host.down_free, [this, stream = end.stream, side = end.side, chunk] {
         Host& h = *stream->sides[side].host;
-        hand_over(stream, side, bytes);
+        on_served(stream, side, chunk);
         h.down_busy = false;
         serve_down(h, {});
       });
       return;
     }
-    hand_over(end.stream, end.side, bytes);
+    on_served(end.stream, end.side, chunk);
     host.down_busy = false;
   }
 }
 
-void Network::hand_over(Stream* stream, int to_side, std::uint32_t bytes) {
+/// The line down has served it. It is delivered when nothing before it is missing, and acknowledged in any case.
+void Network::on_served(Stream* stream, int to_side, Flow::Chunk chunk) {
+  Host& host = *stream->sides[to_side].host;
+  Flow& flow = stream->into(to_side);
+  if (!flow.chunks.empty() && !flow.paused && !std::exchange(flow.in_down_queue, true)) {
+    host.down_queue.push_back({stream, to_side});
+  }
+  if (chunk.ready <= world_.now() && flow.served_unready == 0) return hand_over(stream, to_side, chunk.bytes, false);
+  ++flow.served_unready;
+  if (chunk.bytes > 0) acknowledge(stream, 1 - to_side, chunk.bytes, 0);
+  world_.at(chunk.ready, [this, stream, to_side, bytes = chunk.bytes] {
+    --stream->into(to_side).served_unready;
+    hand_over(stream, to_side, bytes, true);
+  });
+}
+
+void Network::hand_over(Stream* stream, int to_side, std::uint32_t bytes, bool acknowledged) {
   Stream::Side& to = stream->sides[to_side];
   Flow& flow = stream->into(to_side);
   const int from_side = 1 - to_side;
-  const Duration back = delay(*to.host, *stream->sides[from_side].host);
-  if (!flow.chunks.empty() && !flow.paused && !std::exchange(flow.in_down_queue, true)) {
-    to.host->down_queue.push_back({stream, to_side});
-  }
   if (!to.open) {
     flow.drop_front(bytes);
-    if (to.dead) return to.host->powered ? reset_later(stream, from_side, back) : void();
+    if (to.dead) {
+      if (to.host->powered) reset_later(stream, from_side, delay(*to.host, *stream->sides[from_side].host));
+      return;
+    }
   } else if (bytes == 0) {
     to.open = false;
     to.out.drop_unsent();
@@ -331,14 +501,64 @@ void Network::hand_over(Stream* stream, int to_side, std::uint32_t bytes) {
           to.host->process->on_received(to.conn, run);
         });
   }
-  if (bytes > 0) world_.in(back, [this, stream, from_side, bytes] { acknowledge(stream, from_side, bytes); });
+  if (bytes > 0) acknowledge(stream, from_side, acknowledged ? 0 : bytes, bytes);
 }
 
-void Network::acknowledge(Stream* stream, int side, std::uint32_t bytes) {
-  Stream::Side& sender = stream->sides[side];
-  sender.out.buffered -= bytes;
-  if (sender.open) sender.host->process->on_room(sender.conn);
+// ── acknowledgements ────────────────────────────────────────────────────────────────────────────────────────────────────────
+// They are looked at when somebody asks; an event is made for one only when a flow waits for it.
+
+void Network::acknowledge(Stream* stream, int side, std::uint32_t received, std::uint32_t read) {
+  Flow& flow = stream->sides[side].out;
+  Host &sender = *stream->sides[side].host, &receiver = *stream->sides[1 - side].host;
+  flow.acknowledged_last =
+      std::max(flow.acknowledged_last, world_.now() + delay(receiver, sender) + jitter(receiver, sender));
+  flow.acks.push_back({flow.acknowledged_last, received, read});
+  if (options_.header_bytes > 0 && received > 0) {
+    const std::uint64_t bytes = std::uint64_t{(segments(received) + 1) / 2} * options_.header_bytes;
+    receiver.up_bytes += bytes;
+    sender.down_bytes += bytes;
+  }
+  if (flow.held_back || flow.room_wanted > 0) await_ack({stream, side});
 }
+
+void Network::settle(Flow& flow) {
+  for (; !flow.acks.empty() && flow.acks.front().at <= world_.now(); flow.acks.pop_front()) {
+    const Flow::Ack& ack = flow.acks.front();
+    flow.congestion.on_acknowledged(ack.received, options_.send_buffer_bytes);
+    flow.buffered -= ack.read;
+  }
+}
+
+/// Wakes the flow at the first acknowledgement under way that can help it.
+void Network::await_ack(StreamEnd end) {
+  Flow& flow = end.stream->sides[end.side].out;
+  std::uint64_t buffered = flow.buffered;
+  for (std::size_t i = 0; i < flow.acks.size() && flow.acks[i].at < flow.wake_at; ++i) {
+    buffered -= flow.acks[i].read;
+    const bool helps = (flow.held_back && flow.acks[i].received > 0) ||
+                       (flow.room_wanted > 0 && buffered + flow.room_wanted <= options_.send_buffer_bytes);
+    if (!helps) continue;
+    flow.wake_at = flow.acks[i].at;
+    world_.at(flow.wake_at, [this, end] { on_ack(end); });
+    return;
+  }
+}
+
+void Network::on_ack(StreamEnd end) {
+  Stream::Side& side = end.stream->sides[end.side];
+  Flow& flow = side.out;
+  if (flow.wake_at != world_.now()) return;  // an earlier one came between
+  flow.wake_at = Instant::max();
+  settle(flow);
+  if (std::exchange(flow.held_back, false)) want_up(end);
+  if (flow.room_wanted > 0 && flow.buffered + flow.room_wanted <= options_.send_buffer_bytes) {
+    flow.room_wanted = 0;
+    if (side.open) side.host->process->on_room(side.conn);
+  }
+  if (flow.held_back || flow.room_wanted > 0) await_ack(end);
+}
+
+// ── resets and partitions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Network::reset_later(Stream* stream, int side, Duration delay) {
   world_.in(delay, [this, stream, side] { reset(stream, side); });
@@ -346,10 +566,28 @@ void Network::reset_later(Stream* stream, int side, Duration delay) {
 
 void Network::reset(Stream* stream, int side) {
   Stream::Side& hit = stream->sides[side];
+  if (apart(*hit.host, *stream->sides[1 - side].host)) return unheard_.push_back({stream, side});
   if (!hit.host->reaches() || !std::exchange(hit.open, false)) return;
   hit.out.drop_unsent();
   world_.note(Happened::closed, hit.host->index, number(hit.conn), 1);
   hit.host->process->on_closed(hit.conn);
+}
+
+/// Its path is cut.
+void Network::park(StreamEnd end) {
+  if (!std::exchange(end.stream->sides[end.side].out.parked, true)) parked_.push_back({end, world_.now()});
+}
+
+/// It tries again: what was under way when the path was cut comes first.
+void Network::go_on(StreamEnd end) {
+  Flow& flow = end.stream->sides[end.side].out;
+  flow.parked = false;
+  for (std::size_t late = flow.late.size(); late > 0; --late) {
+    const Flow::Chunk chunk = flow.late.front();
+    flow.late.pop_front();
+    arrive(end.stream, 1 - end.side, chunk, {});
+  }
+  if (flow.unsent() > 0 || (flow.end_wanted && !flow.end_sent)) want_up(end);
 }
 
 }  // namespace swarm::sim

@@ -3,15 +3,24 @@
 // Rules
 // 1. A line has a rate up and a rate down. It serves one chunk at a time (at most chunk_bytes of payload), its flows in turn:
 //    whoever has something waits for one chunk of each of the others at most. 0 is a line without limit.
-// 2. From one host to another it takes both lines' delays. A chunk's last byte leaves the sender's line when the line has served
-//    it, and has arrived when the receiver's line, which serves while the bytes come, has served it too.
+// 2. From one host to another it takes both lines' delays, and at random up to both lines' jitter more; within a stream nothing
+//    overtakes. A chunk's last byte leaves the sender's line when the line has served it, and has arrived when the receiver's
+//    line, which serves while the bytes come, has served it too.
 // 3. A sender's buffer holds what was not acknowledged; `send_buffer_bytes` of it, and one message more. The acknowledgement
-//    takes the way back, without using any line.
-// 4. Connecting takes a round trip. Where nobody listens it is refused; where nobody answers it is tried again after 1, 2 and
+//    takes the way back. How much of it may be on its way is what TCP allows (sim/congestion.hh).
+// 4. Each segment of a chunk is lost with the probability of either line. It takes the sender's line once more and arrives a
+//    round trip later for each time that it is lost; what follows it in the stream is there but not delivered until then.
+// 5. With `header_bytes` each segment takes so much more of both lines, and each second one an acknowledgement of that size on
+//    the way back. Without, rates are those of payload.
+// 6. Connecting takes a round trip. Where nobody listens it is refused; where nobody answers it is tried again after 1, 2 and
 //    4 s, and given up after 10 s.
-// 5. A process that crashes resets its streams: what it had not sent is lost. A host without power says nothing; who sends to
+// 7. A process that crashes resets its streams: what it had not sent is lost. A host without power says nothing; who sends to
 //    it again once it is back is reset. A link that is down keeps what is under way until it is up.
-// Complexity: three events a chunk, four when the receiver's line is the narrow one.
+// 8. Between the parts of a partition nothing arrives. What was sent in vain is sent again after 0.2, 0.4, 0.8 … s (RFC 6298
+//    §5.5, at most 120 s apart), so that a stream goes on some time after the network has healed.
+// 9. A host behind a NAT (sim/nat.hh) is reached from elsewhere only at the box's address and as far as the box lets in.
+// Complexity: two events a chunk, three when the receiver's line is the narrow one; one more when the sender waits for room or
+// for its window, and two for a chunk that was lost or waits for one.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +31,8 @@
 
 #include "base/endpoint.hh"
 #include "base/ids.hh"
+#include "sim/nat.hh"
+#include "sim/ring.hh"
 #include "sim/stream.hh"
 #include "sim/world.hh"
 
@@ -37,15 +48,7 @@ class Process {
   virtual void on_received(ConnId conn, ByteView small) = 0;
   virtual void on_received(ConnId conn, const Run& run) = 0;
   virtual void on_closed(ConnId conn) = 0;
-  virtual void on_room(ConnId conn) = 0;  ///< some of what it sent was acknowledged
-};
-
-/// How a host's NAT treats what comes from outside, in the terms of RFC 4787 §5 (RFC 5382 §4.3 asks the same of TCP).
-enum class Nat : std::uint8_t {
-  none,                        ///< no NAT
-  endpoint_independent,        ///< lets in whoever speaks to a mapping
-  address_dependent,           ///< only who has an address that was spoken to through it
-  address_and_port_dependent,  ///< only the very endpoint that was spoken to
+  virtual void on_room(ConnId conn) = 0;  ///< the room that it wanted is there
 };
 
 struct Line {
@@ -59,6 +62,7 @@ struct Line {
 struct Host {
   std::uint32_t index = 0;
   IpAddress address;
+  NatBox* nat = nullptr;  ///< that it is behind
   Line line;
   Process* process = nullptr;
   std::uint16_t port = 0;         ///< where the process listens
@@ -67,10 +71,14 @@ struct Host {
   bool reaches() const { return powered && linked; }
 
   // The network's own notes.
-  std::deque<StreamEnd> up_queue;    ///< ends here that have something for the line; each once
-  std::deque<StreamEnd> down_queue;  ///< ends here for which something has arrived; each once
-  bool up_busy = false, down_busy = false;
-  Instant down_free{};           ///< when the line down has served all that it was given
+  std::uint32_t part = 0;      ///< of a partition; 0: of none
+  std::uint64_t loses = 0;     ///< a segment is lost when a random number is less
+  Ring<StreamEnd> up_queue;    ///< ends here that have something for the line; each once
+  Ring<StreamEnd> down_queue;  ///< ends here for which something has arrived; each once
+  bool up_awaited = false;     ///< an event at up_free is under way
+  bool down_busy = false;
+  Instant up_free{}, down_free{};              ///< when the line has served all that it was given
+  std::uint64_t up_bytes = 0, down_bytes = 0;  ///< acknowledgements (rule 5), which the next chunk there waits for
   std::vector<Stream*> streams;  ///< with an end here, oldest first; ended ones are swept out now and then
   std::size_t sweep_at = 64;
 };
@@ -80,19 +88,29 @@ class Network {
   struct Options {
     std::uint32_t chunk_bytes = 16 * 1024;
     std::uint64_t send_buffer_bytes = 256 * 1024;
+    std::uint32_t header_bytes = 0;  ///< of each segment: 66 on Ethernet (14, IPv4 20, TCP with time stamps 32)
   };
   Network(World& world, Options options) : world_(world), options_(options) {}
 
-  Host& add_host(const IpAddress& address, const Line& line);
+  /// A line with a NAT gets a box with the host's address; `behind` one that several hosts share.
+  Host& add_host(const IpAddress& address, const Line& line, NatBox* behind = nullptr);
+  NatBox& add_nat(const IpAddress& outside, Nat kind);
   Host* find(const IpAddress& address);
+  const IpAddress& outside(const Host& host) const { return host.nat != nullptr ? host.nat->outside() : host.address; }
   World& world() { return world_; }
+  /// Does anything get from one to the other?
+  bool reaches(const Host& a, const Host& b) const { return a.reaches() && b.reaches() && !apart(a, b); }
+  /// How long it takes a packet that is alone, jitter and losses included.
+  Duration travel_time(const Host& a, const Host& b);
   Duration delay(const Host& a, const Host& b) const { return a.line.delay + b.line.delay; }
 
   // What a process does.
   void start(Host& host, Process& process, std::uint16_t port);
-  void connect(Host& from, ConnId conn, const Endpoint& to);
+  /// From a port of its own choice, or from its listening port, as who wants to be reached through a NAT does.
+  void connect(Host& from, ConnId conn, const Endpoint& to, std::uint16_t from_port = 0);
   void name(StreamEnd accepted, ConnId conn) { accepted.stream->sides[accepted.side].conn = conn; }
-  std::uint64_t room(StreamEnd end) const;  ///< bytes that the send buffer still takes
+  /// Bytes that the send buffer still takes. With less than `wanted`, on_room() is called once, when it takes as many.
+  std::uint64_t room(StreamEnd end, std::uint64_t wanted = 1);
   void send(StreamEnd end, ByteView small);
   void send(StreamEnd end, const Run& run);
   void close(StreamEnd end);               ///< what was given is sent first
@@ -117,29 +135,52 @@ class Network {
     std::uint32_t incarnation;
     ConnId conn;
     Endpoint to;
+    std::uint16_t from_port;     ///< at the host
+    std::uint16_t outside_port;  ///< as others see it
     std::uint8_t tries;
+  };
+  struct Parked {
+    StreamEnd end;  ///< the sender's
+    Instant since;
   };
   void try_connect(Attempt attempt);
   void no_answer(Attempt attempt);
   void reach(Attempt attempt);
-  void establish(Stream* stream);
-  void accept(Stream* stream, std::uint16_t from_port);
+  void establish(Stream* stream, Endpoint from);
+  void accept(Stream* stream, Endpoint from);  ///< as the acceptor sees the other end
+  Host* behind(const Endpoint& to, const Host& from, std::uint16_t from_port, std::uint16_t& port);
 
   void want_up(StreamEnd end);
   void serve_up(Host& host);
-  void arrive(Stream* stream, int to_side, std::uint32_t bytes, Duration served);
+  void send_chunk(StreamEnd end, std::uint32_t bytes);
+  void arrive(Stream* stream, int to_side, Flow::Chunk chunk, Duration served);
   void serve_down(Host& host, Duration served);
-  void hand_over(Stream* stream, int to_side, std::uint32_t bytes);
-  void acknowledge(Stream* stream, int side, std::uint32_t bytes);
+  void on_served(Stream* stream, int to_side, Flow::Chunk chunk);
+  void hand_over(Stream* stream, int to_side, std::uint32_t bytes, bool acknowledged);
+  void acknowledge(Stream* stream, int side, std::uint32_t received, std::uint32_t read);
+  void settle(Flow& flow);
+  void await_ack(StreamEnd end);
+  void on_ack(StreamEnd end);
   void reset_later(Stream* stream, int side, Duration delay);
   void reset(Stream* stream, int side);
+  void park(StreamEnd end);
+  void go_on(StreamEnd end);
   static void keep(Host& host, Stream* stream);
+
+  bool apart(const Host& a, const Host& b) const { return a.part != b.part && a.part != 0 && b.part != 0; }
+  bool lost(const Host& a, const Host& b);
+  Duration jitter(const Host& a, const Host& b);
+  std::uint64_t on_wire(std::uint32_t bytes) const;
 
   World& world_;
   Options options_;
   std::deque<Host> hosts_;  ///< stable places
   std::map<IpAddress, Host*> by_address_;
-  std::deque<Stream> streams_;  ///< stable places; ended ones stay, nearly empty
+  std::deque<NatBox> nats_;  ///< stable places
+  std::map<IpAddress, NatBox*> nat_by_address_;
+  std::vector<Parked> parked_;      ///< flows whose path is cut, oldest first
+  std::vector<StreamEnd> unheard_;  ///< of a reset, since their path is cut
+  std::deque<Stream> streams_;      ///< stable places; ended ones stay, nearly empty
   std::uint16_t next_port_ = 49152;
   std::uint64_t bytes_delivered_ = 0;
 };

@@ -13,7 +13,7 @@ void Flow::push(ByteView small) {
   if (send_at_ < segments_.size() && !segments_.back().payload) {
     segments_.back().run.length += length;
   } else {
-    segments_.push_back({false, {.length = length}});
+    segments_.push_back({false, {.content = 0, .piece = {}, .begin = 0, .length = length, .tag = Tag::none}});
   }
 }
 

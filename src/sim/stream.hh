@@ -6,11 +6,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <vector>
 
 #include "base/bytes.hh"
 #include "base/ids.hh"
+#include "base/instant.hh"
+#include "sim/congestion.hh"
+#include "sim/ring.hh"
 #include "sim/tag.hh"
 
 namespace swarm::sim {
@@ -48,11 +50,30 @@ class Flow {
   std::uint64_t delivered() const { return delivered_; }
 
   // The network's own notes.
-  std::deque<std::uint32_t> chunks;  ///< that arrived and wait for the receiver's line; 0 is the end of the stream
-  std::uint64_t buffered = 0;        ///< given and not acknowledged: what the sender's buffer holds
+  struct Chunk {
+    std::uint32_t bytes = 0;  ///< 0 is the end of the stream
+    Instant ready{};          ///< when all before it is there too: a lost segment holds up what follows
+  };
+  struct Ack {
+    Instant at{};                ///< when the sender hears it
+    std::uint32_t received = 0;  ///< bytes that arrived,
+    std::uint32_t read = 0;      ///< and bytes that the sender's buffer need no longer hold
+  };
+  Ring<Chunk> chunks;  ///< that arrived and wait for the receiver's line
+  Ring<Chunk> late;    ///< that arrived after the path was cut
+  Ring<Ack> acks;      ///< on their way back
+  Congestion congestion;
+  std::uint64_t buffered = 0;     ///< given and not acknowledged: what the sender's buffer holds
+  std::uint64_t room_wanted = 0;  ///< on_room() is promised when the buffer takes so much; 0: it is not
+  Instant arrives_last{}, ready_last{}, acknowledged_last{};
+  Instant wake_at = Instant::max();  ///< an acknowledgement that the flow waits for
+  std::uint32_t again_bytes = 0;     ///< were lost and are sent once more with the next chunk
+  std::uint32_t served_unready = 0;  ///< chunks that the receiver's line has served and that lack something before them
   bool end_wanted = false, end_sent = false;
   bool in_up_queue = false, in_down_queue = false;
-  bool paused = false;  ///< the receiver does not read
+  bool held_back = false;  ///< by its window
+  bool parked = false;     ///< its path is cut; it goes on when the network says so
+  bool paused = false;     ///< the receiver does not read
 
  private:
   struct Segment {
@@ -61,7 +82,7 @@ class Flow {
   };
   void leave_front(std::uint32_t bytes);
 
-  std::deque<Segment> segments_;
+  Ring<Segment> segments_;
   Buffer small_;
   std::size_t small_head_ = 0;    ///< of small_, delivered already
   std::uint32_t front_done_ = 0;  ///< bytes of the first segment that have left

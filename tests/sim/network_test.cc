@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <string>
@@ -67,9 +69,10 @@ struct Node final : Process {
 
 struct Net {
   explicit Net(Network::Options options = {}) : network(world, options) {}
-  Node& add(std::uint64_t up, std::uint64_t down, Duration delay = 1ms) {
+  Node& add(std::uint64_t up, std::uint64_t down, Duration delay = 1ms) { return add(Line{up, down, delay}); }
+  Node& add(const Line& line, NatBox* behind = nullptr) {
     const auto n = static_cast<std::uint32_t>(nodes.size() + 1);
-    Host& host = network.add_host(IpAddress::v4(0x0a000000 + n), {up, down, delay});
+    Host& host = network.add_host(IpAddress::v4(0x0a000000 + n), line, behind);
     return *nodes.emplace_back(std::make_unique<Node>(network, host));
   }
   void transfer(Node& from, Node& to, std::uint32_t conn, std::uint64_t bytes) {
@@ -149,7 +152,7 @@ TEST_CASE("network: one flow gets the narrower of both lines, whatever the delay
       net.finish();
       const double took = at(b.last_at, 1000) - at(a.connected_at, 1);
       CHECK(took >= 5.0);
-      CHECK(took <= 5.0 + 0.1);
+      CHECK(took <= 5.0 + 0.1 + 12 * seconds(delay));  // three round trips of slow start
     }
   }
 }
@@ -160,7 +163,8 @@ TEST_CASE("network: the send buffer bounds a flow on a long way") {
   Node& b = net.add(0, 0, 50ms);
   net.transfer(a, b, 1, 64 * 1024 * 50);
   net.finish();
-  CHECK(at(b.last_at, 1000) - at(a.connected_at, 1) == doctest::Approx(49 * 0.2 + 0.1).epsilon(0.01));
+  // Slow start: 14,480 and 28,960 and 57,920 bytes in the first three round trips, then a buffer in each.
+  CHECK(at(b.last_at, 1000) - at(a.connected_at, 1) == doctest::Approx((3 + 48) * 0.2 + 0.1).epsilon(0.01));
 }
 
 TEST_CASE("network: flows share an uplink and a downlink fairly, and both directions are apart") {
@@ -266,4 +270,266 @@ TEST_CASE("network: who does not read is not sent more than a buffer") {
   net.network.pause(b.ends[1000], false);
   net.finish();
   CHECK(b.bytes[1000] == 5'000'000);
+}
+
+// ── TCP ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TEST_CASE("network: slow start sends 10, 20, 40 segments in the first round trips, and again after a pause") {
+  Net net({.send_buffer_bytes = 4 << 20});
+  Node& a = net.add(0, 0, 25ms);  // a round trip of 100 ms
+  Node& b = net.add(0, 0, 25ms);
+  net.transfer(a, b, 1, 3'000'000);
+  const auto received_in = [&](Instant until) {
+    const std::uint64_t before = b.bytes[1000];
+    net.world.run_until(until);
+    return b.bytes[1000] - before;
+  };
+  // Connected after one round trip, the first bytes come half a one later.
+  CHECK(received_in(Instant(149ms)) == 0);
+  for (std::uint64_t round = 0; round < 5; ++round) {
+    CAPTURE(round);
+    const std::uint64_t window = 14'480u << round, received = received_in(Instant(249ms + round * 100ms));
+    // Less than an eighth of a window may wait for the next acknowledgement.
+    CHECK(received <= window + window / 8);
+    CHECK(received >= (round < 2 ? window : window - window / 8));
+  }
+  net.world.run_until(Instant(5s));
+  CHECK(b.bytes[1000] == 3'000'000);
+  a.to_send[1] = 3'000'000;
+  a.fill(ConnId{1});
+  CHECK(received_in(Instant(5s + 149ms)) == 14'480);
+  CHECK(received_in(Instant(5s + 249ms)) == 28'960);
+}
+
+TEST_CASE("network: under loss a flow gets MSS/RTT · 1.22/√p") {
+  struct Way {
+    Duration round_trip;
+    double loss;
+  };
+  for (const Way way :
+       {Way{20ms, 0.0005}, {20ms, 0.005}, {50ms, 0.002}, {100ms, 0.001}, {100ms, 0.005}, {200ms, 0.01}}) {
+    CAPTURE(way.round_trip.count());
+    CAPTURE(way.loss);
+    Net net({.send_buffer_bytes = 4 << 20});
+    Node& a = net.add(Line{0, 0, way.round_trip / 2, {}, way.loss});
+    Node& b = net.add(Line{0, 0, Duration::zero()});
+    const double expected = 1448 / seconds(way.round_trip) * 1.22 / std::sqrt(way.loss);
+    net.transfer(a, b, 1, std::uint64_t{1} << 40);
+    net.world.run_until(Instant(10s));
+    const std::uint64_t before = b.bytes[1000];
+    net.world.run_until(Instant(10s + 2000 * way.round_trip));
+    const double rate = static_cast<double>(b.bytes[1000] - before) / (2000 * seconds(way.round_trip));
+    MESSAGE("RTT " << way.round_trip / 1ms << " ms, p " << way.loss << ": " << rate / 1e3 << " kB/s, "
+                   << rate / expected << " x the formula");
+    CHECK(rate == doctest::Approx(expected).epsilon(0.15));
+    CHECK(net.network.balanced());
+  }
+}
+
+TEST_CASE("network: losses lose nothing and keep the order, closing included") {
+  Net net({.chunk_bytes = 4000});
+  Node& a = net.add(Line{1'000'000, 0, 5ms, 10ms, 0.05});
+  Node& b = net.add(Line{0, 1'000'000, 5ms, 10ms, 0.05});
+  std::vector<Duration> took;
+  for (std::uint32_t conn = 1; conn <= 8; ++conn) net.transfer(a, b, conn, 500'000);
+  while (net.world.step() && a.connected_at.size() < 8) {
+  }
+  for (const auto& [conn, end] : a.ends) net.network.send(end, as_bytes("the end"));
+  net.world.run_until(Instant(60s));
+  for (const auto& [conn, end] : a.ends) {
+    CHECK(a.to_send[conn] == 0);
+    net.network.close(end);
+  }
+  net.finish();
+  std::map<std::uint32_t, std::uint32_t> next;  // by connection
+  for (const Run& run : b.runs) {
+    auto& at = next[number(run.piece)];
+    if (at > 0) CHECK(run.begin >= at);
+    at = run.begin + run.length;
+  }
+  for (std::uint32_t conn = 1000; conn < 1008; ++conn) {
+    CHECK(b.bytes[conn] == 500'007);
+    CHECK(b.text[conn] == "the end");
+    CHECK(b.closed_at.contains(conn));
+  }
+}
+
+TEST_CASE("network: jitter spreads what arrives, in the order that it was sent") {
+  Net net;
+  Node& a = net.add(Line{0, 0, 1ms, 20ms});
+  Node& b = net.add(Line{0, 0, 1ms, Duration::zero()});
+  net.network.connect(a.host, ConnId{1}, {b.host.address, 80});
+  net.world.run_until(Instant(100ms));
+  REQUIRE(a.ends.contains(1));
+  std::vector<double> late;
+  std::string sent;
+  for (int i = 0; i < 400; ++i) {
+    const char letter = static_cast<char>('a' + i % 26);
+    sent += letter;
+    const Instant now = net.world.now();
+    const std::uint64_t before = b.bytes[1000];
+    net.network.send(a.ends[1], as_bytes(std::string_view(&letter, 1)));
+    // Every second one is sent while the one before is on its way.
+    if (i % 2 == 0) {
+      net.world.run_until(now + 1ms);
+      continue;
+    }
+    while (b.bytes[1000] < before + (b.bytes[1000] == before ? 1u : 0u) || b.bytes[1000] < sent.size())
+      REQUIRE(net.world.step());
+    late.push_back(seconds(net.world.now() - now));
+  }
+  CHECK(b.text[1000] == sent);
+  const auto [least, most] = std::minmax_element(late.begin(), late.end());
+  CHECK(*least >= 0.002);
+  CHECK(*least < 0.006);
+  CHECK(*most <= 0.022);
+  CHECK(*most > 0.018);
+}
+
+TEST_CASE("network: N flows through one line get the same, long ways and short ones, with headers or without") {
+  for (const std::uint32_t header : {0u, 66u}) {
+    for (const std::uint32_t flows : {2u, 8u, 40u}) {
+      CAPTURE(header);
+      CAPTURE(flows);
+      Net net({.header_bytes = header});
+      Node& seed = net.add(5'000'000, 0);
+      std::vector<Node*> others;
+      for (std::uint32_t i = 0; i < flows; ++i) others.push_back(&net.add(0, 0, 1ms + i % 4 * 5ms));
+      for (std::uint32_t i = 0; i < flows; ++i) net.transfer(seed, *others[i], 1 + i, 1 << 30);
+      net.world.run_until(Instant(10s));
+      std::uint64_t least = 1 << 30, most = 0, all = 0;
+      for (Node* node : others) {
+        least = std::min(least, node->bytes[1000]);
+        most = std::max(most, node->bytes[1000]);
+        all += node->bytes[1000];
+      }
+      const double share = header == 0 ? 1 : 1448.0 / (1448 + header);
+      CHECK(static_cast<double>(all) == doctest::Approx(50e6 * share).epsilon(0.02));
+      CHECK(static_cast<double>(least) > 0.95 * static_cast<double>(most));
+    }
+  }
+}
+
+// ── partitions ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TEST_CASE("network: a partition stops what crosses it and nothing else, and streams go on after it") {
+  Net net;
+  std::vector<Node*> nodes;
+  for (int i = 0; i < 5; ++i) nodes.push_back(&net.add(1'000'000, 1'000'000));
+  net.transfer(*nodes[0], *nodes[1], 1, 8'000'000);  // within the first group
+  net.transfer(*nodes[2], *nodes[3], 1, 8'000'000);  // across
+  net.transfer(*nodes[3], *nodes[4], 1, 8'000'000);  // to who is in no group
+  net.world.at(Instant(2s), [&] { net.network.partition({{0, 1, 2}, {3}}); });
+  net.world.at(Instant(3s), [&] {
+    net.network.connect(nodes[0]->host, ConnId{7}, {nodes[3]->host.address, 80});
+    net.network.connect(nodes[0]->host, ConnId{8}, {nodes[2]->host.address, 80});
+    net.network.connect(nodes[3]->host, ConnId{9}, {nodes[0]->host.address, 81});
+  });
+  net.world.run_until(Instant(8s) - 1ns);
+  CHECK(nodes[0]->connected_at.contains(8));
+  CHECK_FALSE(nodes[0]->connected_at.contains(7));
+  CHECK(nodes[3]->failed_at.empty());  // refused, if it were heard
+  CHECK(nodes[3]->bytes[1000] < 2'000'000);
+  CHECK(nodes[3]->bytes[1000] > 1'900'000);
+  const auto before = nodes[3]->bytes[1000];
+  net.world.at(Instant(9s), [&] { net.network.heal(); });
+  net.finish();
+  CHECK(at(nodes[1]->last_at, 1000) < 8.1);
+  CHECK(at(nodes[4]->last_at, 1000) < 8.1);
+  CHECK(at(nodes[0]->connected_at, 7) == doctest::Approx(10.01).epsilon(0.0005));  // tried after 3, 4, 6 and 10 s
+  CHECK(at(nodes[3]->failed_at, 9) == doctest::Approx(10.01).epsilon(0.0005));
+  // Cut off after 2 s, it tries again after 0.2 + 0.4 + … s: 8.2 s and, since that is too early, 14.6 s.
+  CHECK(nodes[3]->bytes[1000] == 8'000'000);
+  const double left = static_cast<double>(8'000'000 - before) / 1e6;
+  CHECK(at(nodes[3]->last_at, 1000) == doctest::Approx(2 + 12.6 + left).epsilon(0.01));
+}
+
+TEST_CASE("network: who crashes behind a partition is missed when it has healed") {
+  Net net;
+  Node& a = net.add(1'000'000, 0);
+  Node& b = net.add(0, 0);
+  net.transfer(a, b, 1, 5'000'000);
+  net.world.at(Instant(1s), [&] { net.network.partition({{0}, {1}}); });
+  net.world.at(Instant(2s), [&] { net.network.crash(b.host); });
+  net.world.at(Instant(5s), [&] { net.network.partition({{1}, {0}}); });  // another one takes its place
+  net.world.run_until(Instant(20s));
+  CHECK(a.closed_at.empty());
+  net.network.heal();
+  net.finish();
+  CHECK(at(a.closed_at, 1) >= 20.0);
+  CHECK(at(a.closed_at, 1) < 21.0);
+}
+
+// ── NATs ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TEST_CASE("network: a NAT lets connections out, and in as its kind says") {
+  for (const Nat kind : {Nat::endpoint_independent, Nat::address_dependent, Nat::address_and_port_dependent}) {
+    CAPTURE(static_cast<int>(kind));
+    Net net;
+    Node& inside = net.add(Line{0, 0, 1ms, {}, 0, kind});
+    Node& known = net.add(0, 0);
+    Node& stranger = net.add(0, 0);
+    const Endpoint door{inside.host.address, 80};
+
+    net.network.connect(known.host, ConnId{1}, door);
+    net.world.run_until(Instant(20s));
+    CHECK(at(known.failed_at, 1) == doctest::Approx(10).epsilon(0.001));  // no mapping: not even refused
+
+    // A connection from another port than the one that it listens at maps that other port, and nobody listens there.
+    net.network.connect(inside.host, ConnId{1}, {known.host.address, 80});
+    net.world.run_until(Instant(21s));
+    CHECK(inside.connected_at.contains(1));
+    CHECK(known.accepted_from == std::vector{inside.host.address});
+    net.network.connect(known.host, ConnId{2}, door);
+    net.world.run_until(Instant(40s));
+    CHECK(known.failed_at.contains(2));
+
+    net.network.connect(inside.host, ConnId{2}, {known.host.address, 80}, 80);
+    net.world.run_until(Instant(41s));
+    net.network.connect(stranger.host, ConnId{1}, door);
+    net.network.connect(known.host, ConnId{3}, door);
+    net.network.connect(known.host, ConnId{4}, door, 80);  // from the very endpoint
+    net.world.run_until(Instant(60s));
+    CHECK(stranger.connected_at.contains(1) == (kind == Nat::endpoint_independent));
+    CHECK(stranger.failed_at.contains(1) == (kind != Nat::endpoint_independent));
+    CHECK(known.connected_at.contains(3) == (kind != Nat::address_and_port_dependent));
+    CHECK(known.connected_at.contains(4));
+
+    // 4 minutes later nobody is let in any more, and what is established goes on.
+    net.world.run_until(Instant(60s + 5min));
+    net.network.connect(known.host, ConnId{5}, door, 80);
+    inside.to_send[2] = 100'000;
+    inside.fill(ConnId{2});
+    net.finish();
+    CHECK(known.failed_at.contains(5));
+    CHECK(known.bytes[1001] == 100'000);
+  }
+}
+
+TEST_CASE("network: hosts behind one NAT share its address, reach each other, and are told apart by ports") {
+  Net net;
+  NatBox& box = net.network.add_nat(IpAddress::v4(0x0b000001), Nat::endpoint_independent);
+  Node& first = net.add(Line{0, 0, 1ms}, &box);
+  Node& second = net.add(Line{0, 0, 1ms}, &box);
+  Node& other = net.add(0, 0);
+  net.network.connect(first.host, ConnId{1}, {other.host.address, 80}, 80);
+  net.world.run_until(Instant(1s));
+  net.network.connect(second.host, ConnId{1}, {other.host.address, 80}, 80);
+  net.network.connect(first.host, ConnId{2}, {second.host.address, 80});  // by its inside address
+  net.network.connect(other.host, ConnId{1}, {second.host.address, 80});  // which says nothing out here
+  net.network.connect(other.host, ConnId{2}, {box.outside(), 80});        // preserved for the first
+  net.network.connect(other.host, ConnId{3}, {box.outside(), 81});        // the next free one is the second's
+  net.network.connect(other.host, ConnId{4}, {box.outside(), 82});
+  net.network.connect(second.host, ConnId{3}, {box.outside(), 80});  // hairpinning, RFC 4787 REQ-9
+  net.finish();
+  CHECK(other.accepted_from == std::vector(2, box.outside()));
+  CHECK(first.connected_at.contains(2));
+  CHECK(std::count(second.accepted_from.begin(), second.accepted_from.end(), first.host.address) == 1);
+  CHECK(other.failed_at.contains(1));
+  CHECK(other.connected_at.contains(2));
+  CHECK(other.connected_at.contains(3));
+  CHECK(other.failed_at.contains(4));
+  CHECK(second.connected_at.contains(3));
+  CHECK(first.accepted_from.size() == 2);
+  CHECK(second.accepted_from.size() == 2);
 }
