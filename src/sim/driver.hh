@@ -18,6 +18,7 @@
 #include "sim/checks.hh"
 #include "sim/content.hh"
 #include "sim/disk.hh"
+#include "sim/flat_map.hh"
 #include "sim/network.hh"
 #include "sim/tracker.hh"
 #include "sim/world.hh"
@@ -144,8 +145,8 @@ class Driver final : public Process {
   Options options_;
   Random chance_;  ///< of this node's own deeds, apart from the core's
   core::Client client_;
-  std::map<std::uint32_t, Conn> conns_;  ///< ordered: it is walked
-  std::vector<Torrent> torrents_;        ///< by TorrentId
+  FlatMap<std::uint32_t, Conn> conns_;  ///< ordered: it is walked
+  std::vector<Torrent> torrents_;       ///< by TorrentId
   std::vector<ConnId> sendable_;
   std::map<std::uint32_t, Asked> asked_;
   core::Outgoing out_;

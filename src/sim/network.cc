@@ -37,6 +37,8 @@ Host& Network::add_host(const IpAddress& address, const Line& line, NatBox* behi
   host.address = address;
   host.line = line;
   host.loses = line.loss < 1 ? static_cast<std::uint64_t>(std::ldexp(line.loss, 64)) : ~std::uint64_t{0};
+  host.up_free = world_.now() - time_for(line.burst, line.up_rate);
+  host.down_free = world_.now() - time_for(line.burst, line.down_rate);
   host.nat = behind == nullptr && line.nat != Nat::none ? &add_nat(address, line.nat) : behind;
   by_address_[address] = &host;
   return host;
@@ -383,8 +385,8 @@ void Network::send_chunk(StreamEnd end, std::uint32_t bytes) {
 
   const std::uint64_t bytes_up = on_wire(bytes) + std::exchange(flow.again_bytes, 0) + std::exchange(host.up_bytes, 0);
   const Duration served = time_for(bytes_up, host.line.up_rate);
-  host.up_free = now + served;
-  flow.arrives_last = std::max(flow.arrives_last, host.up_free + there + jitter(host, to));
+  host.up_free = std::max(host.up_free, now - time_for(host.line.burst, host.line.up_rate)) + served;
+  flow.arrives_last = std::max(flow.arrives_last, std::max(now, host.up_free) + there + jitter(host, to));
   Flow::Chunk chunk{bytes, std::max(flow.ready_last, flow.arrives_last)};
   if (host.loses > 0 || to.loses > 0) {
     std::uint32_t losses = 0, rounds = 0;
@@ -436,7 +438,8 @@ void Network::serve_down(Host& host, Duration served) {
     flow.chunks.pop_front();
     const Instant now = world_.now();
     const Duration takes = time_for(on_wire(chunk.bytes) + std::exchange(host.down_bytes, 0), host.line.down_rate);
-    host.down_free = std::max(std::max(host.down_free, now - served) + takes, now);
+    const Duration saved = std::max(served, time_for(host.line.burst, host.line.down_rate));
+    host.down_free = std::max(host.down_free, now - saved) + takes;
     served = {};
     host.down_busy = true;
     if (host.down_free > now) {

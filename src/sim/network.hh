@@ -54,9 +54,10 @@ class Process {
 struct Line {
   std::uint64_t up_rate = 0, down_rate = 0;  ///< bytes/s; 0: unlimited
   Duration delay{};                          ///< one way, to the middle of the network
-  Duration jitter{};    ///< at most so much more, one way, uniformly; order is kept within a stream
-  double loss = 0;      ///< share of the packets lost on it, either way; 0 … 1
-  Nat nat = Nat::none;  ///< a NAT of its own, which has the host's address outside
+  Duration jitter{};        ///< at most so much more, one way, uniformly; order is kept within a stream
+  double loss = 0;          ///< share of the packets lost on it, either way; 0 … 1
+  Nat nat = Nat::none;      ///< a NAT of its own, which has the host's address outside
+  std::uint64_t burst = 0;  ///< bytes that the line saves up while it is idle, as a token bucket does
 };
 
 struct Host {
@@ -77,7 +78,7 @@ struct Host {
   Ring<StreamEnd> down_queue;  ///< ends here for which something has arrived; each once
   bool up_awaited = false;     ///< an event at up_free is under way
   bool down_busy = false;
-  Instant up_free{}, down_free{};              ///< when the line has served all that it was given
+  Instant up_free{}, down_free{};              ///< when the line has served all that it was given; earlier by its burst
   std::uint64_t up_bytes = 0, down_bytes = 0;  ///< acknowledgements (rule 5), which the next chunk there waits for
   std::vector<Stream*> streams;  ///< with an end here, oldest first; ended ones are swept out now and then
   std::size_t sweep_at = 64;

@@ -2,16 +2,34 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace swarm::sim {
 
+namespace {
+
+std::uint64_t time_of(Instant at) { return static_cast<std::uint64_t>(at.time_since_epoch().count()); }
+
+}  // namespace
+
 bool World::step() {
-  if (queue_.empty() || stuck()) return false;
-  std::pop_heap(queue_.begin(), queue_.end());
-  const Entry next = queue_.back();
-  queue_.pop_back();
-  at_once_ = next.at == now_ ? at_once_ + 1 : 0;
-  now_ = next.at;
+  if (empty() || stuck()) return false;
+  if (first_done_ == buckets_[0].entries.size()) {
+    // The next moment: its bucket's things move to lower ones, each to where it differs from that moment.
+    buckets_[0].entries.clear();
+    first_done_ = 0;
+    Bucket& bucket = buckets_[static_cast<std::size_t>(std::countr_zero(filled_)) + 1];
+    filled_ &= filled_ - 1;
+    last_ = std::exchange(bucket.earliest, ~std::uint64_t{0});
+    std::swap(sorting_, bucket.entries);
+    for (const Entry& entry : sorting_) sort_in(entry);
+    sorting_.clear();
+    std::swap(sorting_, bucket.entries);  // and it keeps its memory
+  }
+  const Entry next = buckets_[0].entries[first_done_++];
+  --pending_;
+  at_once_ = time_of(now_) == next.at ? at_once_ + 1 : 0;
+  now_ = Instant(Duration(static_cast<std::int64_t>(next.at)));
   Slot slot = slots_[next.slot];  // a copy: what runs may push more
   unused_.push_back(next.slot);
   ++events_;
@@ -20,7 +38,7 @@ bool World::step() {
 }
 
 void World::run_until(Instant end) {
-  while (!queue_.empty() && queue_.front().at <= end && step()) {
+  while (!empty() && next_at() <= end && step()) {
   }
   now_ = std::max(now_, end);
 }
@@ -40,9 +58,23 @@ std::uint32_t World::push(Instant when) {
   }
   const std::uint32_t slot = unused_.back();
   unused_.pop_back();
-  queue_.push_back({std::max(when, now_), sequence_++, slot});
-  std::push_heap(queue_.begin(), queue_.end());
+  sort_in({time_of(std::max(when, now_)), slot});
+  ++pending_;
   return slot;
+}
+
+void World::sort_in(Entry entry) {
+  const auto number = static_cast<std::size_t>(std::bit_width(entry.at ^ last_));
+  Bucket& bucket = buckets_[number];
+  bucket.entries.push_back(entry);
+  bucket.earliest = std::min(bucket.earliest, entry.at);
+  if (number > 0) filled_ |= std::uint64_t{1} << (number - 1);
+}
+
+Instant World::next_at() const {
+  const bool now = first_done_ < buckets_[0].entries.size();
+  const std::uint64_t at = now ? last_ : buckets_[static_cast<std::size_t>(std::countr_zero(filled_)) + 1].earliest;
+  return Instant(Duration(static_cast<std::int64_t>(at)));
 }
 
 }  // namespace swarm::sim

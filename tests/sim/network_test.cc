@@ -410,6 +410,24 @@ TEST_CASE("network: N flows through one line get the same, long ways and short o
   }
 }
 
+TEST_CASE("network: a line that was idle lets a burst through, and no more than that") {
+  Net net;
+  Line up{1'000'000, 0, 1ms}, down{0, 500'000, 1ms};
+  up.burst = down.burst = 200'000;
+  Node& a = net.add(up);
+  Node& b = net.add(0, 0);
+  Node& c = net.add(down);
+  net.transfer(a, b, 1, 1'200'000);
+  net.transfer(b, c, 1, 1'200'000);
+  net.world.run_until(Instant(5s));
+  CHECK(at(b.last_at, 1000) == doctest::Approx(1.0).epsilon(0.02));
+  CHECK(at(c.last_at, 1000) == doctest::Approx(2.0).epsilon(0.02));
+  a.to_send[1] = 200'000;
+  a.fill(ConnId{1});
+  net.finish();
+  CHECK(at(b.last_at, 1000) < 5.05);
+}
+
 // ── partitions ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 TEST_CASE("network: a partition stops what crosses it and nothing else, and streams go on after it") {

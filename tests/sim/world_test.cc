@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 using namespace swarm;
@@ -52,6 +53,36 @@ TEST_CASE("world: many events in random order come out sorted") {
   }
   CHECK(came.size() == 20'000);
   CHECK(std::is_sorted(came.begin(), came.end()));
+}
+
+TEST_CASE("world: whatever is asked for from within what happens, the order is that of time, then of being asked for") {
+  struct Asked {
+    Instant at;
+    int number = 0;
+    auto operator<=>(const Asked&) const = default;
+  };
+  World world(3);
+  Random chance(4);
+  std::vector<Asked> happened;
+  int asked = 0;
+  const std::function<void(int)> ask = [&](int more) {
+    for (; more > 0; --more) {
+      // Often the same moment, mostly a near one, now and then one hours ahead.
+      const auto spread = std::uint64_t{1} << (chance.below(3) == 0 ? 0 : chance.below(44));
+      const Asked this_one{world.now() + Duration(chance.below(spread)), asked++};
+      world.at(this_one.at, [&world, &happened, &ask, &chance, &asked, number = this_one.number] {
+        happened.push_back({world.now(), number});
+        if (asked < 30'000) ask(static_cast<int>(chance.below(4)));
+      });
+    }
+  };
+  ask(1000);
+  for (Instant end{}; world.step(); end = world.now() + Duration(chance.below(1'000'000'000))) {
+    if (chance.below(10) == 0) world.run_until(end);  // time goes on where nothing happens
+  }
+  CHECK(happened.size() == static_cast<std::size_t>(asked));
+  CHECK(asked > 1000);
+  CHECK(std::is_sorted(happened.begin(), happened.end()));
 }
 
 TEST_CASE("world: the event hash sees what, who, when, and in which order") {
