@@ -1,6 +1,7 @@
 #include "sim/congestion.hh"
 
 #include <algorithm>
+#include <utility>
 
 namespace swarm::sim {
 
@@ -20,9 +21,11 @@ void Congestion::on_sent(std::uint32_t bytes, Instant now) {
 }
 
 void Congestion::on_acknowledged(std::uint32_t bytes, std::uint64_t buffer) {
-  flight_ -= bytes;
-  if (!full_ || !limits()) return;
-  if (window_ < threshold_) {
+  const std::uint64_t flight = std::exchange(flight_, flight_ - bytes);
+  // In slow start half a window under way is use enough, else a line that paces the bursts would hold the window back.
+  const bool slow_start = window_ < threshold_;
+  if (!limits() || !(full_ || flight >= (slow_start ? window_ / 2 : window_ - window_ / 8))) return;
+  if (slow_start) {
     window_ += std::min<std::uint64_t>(bytes, threshold_ - window_);
   } else if ((grown_ += bytes) >= window_) {
     grown_ -= window_;

@@ -7,8 +7,8 @@
 //    sender heard of a loss halves nothing again (RFC 6582).
 // 3. A lost segment is sent again as soon as it is missed, a round trip after it left, and so is a lost retransmission (SACK,
 //    RFC 6675; RACK and its tail probe, RFC 8985): none waits for a timer.
-// 4. The window grows only while it is what holds the flow back (RFC 7661). Once it is wider than the send buffer ever is, it
-//    limits nothing until a loss.
+// 4. The window grows only while it is used (RFC 7661): half of it in slow start, else seven eighths or all that there is. Once
+//    it is twice as wide as the send buffer it limits nothing until a loss.
 // 5. A flow that was silent for longer than a retransmission timeout begins with rule 1's ten segments again (RFC 5681 §4.1).
 // Rationale: with each of many segments lost with probability p, the rate is near MSS/RTT · 1.22/√p (Mathis et al. 1997; for
 // losses independent of each other the constant is 1.31). Linux's default, CUBIC (RFC 9438), goes as Reno does for windows as

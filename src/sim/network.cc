@@ -87,6 +87,13 @@ std::uint64_t Network::on_wire(std::uint32_t bytes) const {
   return bytes + std::uint64_t{std::max(segments(bytes), 1u)} * options_.header_bytes;
 }
 
+std::uint64_t Network::buffer_bytes(const Host& from, const Host& to) const {
+  std::uint64_t rate = from.line.up_rate;
+  if (rate == 0 || (to.line.down_rate > 0 && to.line.down_rate < rate)) rate = to.line.down_rate;
+  const auto round_trip_us = static_cast<std::uint64_t>(2 * delay(from, to) / 1us);
+  return std::max(options_.send_buffer_bytes, 2 * (rate * round_trip_us / 1'000'000));
+}
+
 // ── processes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Network::start(Host& host, Process& process, std::uint16_t port) {
@@ -107,8 +114,8 @@ void Network::connect(Host& from, ConnId conn, const Endpoint& to, std::uint16_t
 std::uint64_t Network::room(StreamEnd end, std::uint64_t wanted) {
   Flow& flow = end.stream->sides[end.side].out;
   settle(flow);
-  const std::uint64_t room = options_.send_buffer_bytes - std::min(flow.buffered, options_.send_buffer_bytes);
-  wanted = std::min(wanted, options_.send_buffer_bytes);
+  const std::uint64_t room = flow.buffer_bytes - std::min(flow.buffered, flow.buffer_bytes);
+  wanted = std::min(wanted, flow.buffer_bytes);
   flow.room_wanted = room < wanted ? wanted : 0;
   if (flow.room_wanted > 0) await_ack(end);
   return room;
@@ -281,6 +288,8 @@ void Network::reach(Attempt attempt) {
   stream->sides[0].host = &from;
   stream->sides[0].incarnation = attempt.incarnation;
   stream->sides[0].conn = attempt.conn;
+  stream->sides[0].out.buffer_bytes = buffer_bytes(from, *to);
+  stream->sides[1].out.buffer_bytes = buffer_bytes(*to, from);
   stream->sides[1].host = to;
   stream->sides[1].incarnation = to->incarnation;
   world_.in(back, [this, stream, seen] { establish(stream, seen); });
@@ -527,7 +536,7 @@ void Network::acknowledge(Stream* stream, int side, std::uint32_t received, std:
 void Network::settle(Flow& flow) {
   for (; !flow.acks.empty() && flow.acks.front().at <= world_.now(); flow.acks.pop_front()) {
     const Flow::Ack& ack = flow.acks.front();
-    flow.congestion.on_acknowledged(ack.received, options_.send_buffer_bytes);
+    flow.congestion.on_acknowledged(ack.received, flow.buffer_bytes);
     flow.buffered -= ack.read;
   }
 }
@@ -539,7 +548,7 @@ void Network::await_ack(StreamEnd end) {
   for (std::size_t i = 0; i < flow.acks.size() && flow.acks[i].at < flow.wake_at; ++i) {
     buffered -= flow.acks[i].read;
     const bool helps = (flow.held_back && flow.acks[i].received > 0) ||
-                       (flow.room_wanted > 0 && buffered + flow.room_wanted <= options_.send_buffer_bytes);
+                       (flow.room_wanted > 0 && buffered + flow.room_wanted <= flow.buffer_bytes);
     if (!helps) continue;
     flow.wake_at = flow.acks[i].at;
     world_.at(flow.wake_at, [this, end] { on_ack(end); });
@@ -554,7 +563,7 @@ void Network::on_ack(StreamEnd end) {
   flow.wake_at = Instant::max();
   settle(flow);
   if (std::exchange(flow.held_back, false)) want_up(end);
-  if (flow.room_wanted > 0 && flow.buffered + flow.room_wanted <= options_.send_buffer_bytes) {
+  if (flow.room_wanted > 0 && flow.buffered + flow.room_wanted <= flow.buffer_bytes) {
     flow.room_wanted = 0;
     if (side.open) side.host->process->on_room(side.conn);
   }

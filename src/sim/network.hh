@@ -6,8 +6,9 @@
 // 2. From one host to another it takes both lines' delays, and at random up to both lines' jitter more; within a stream nothing
 //    overtakes. A chunk's last byte leaves the sender's line when the line has served it, and has arrived when the receiver's
 //    line, which serves while the bytes come, has served it too.
-// 3. A sender's buffer holds what was not acknowledged; `send_buffer_bytes` of it, and one message more. The acknowledgement
-//    takes the way back. How much of it may be on its way is what TCP allows (sim/congestion.hh).
+// 3. A sender's buffer holds what was not acknowledged; `send_buffer_bytes` of it, or twice what the path holds (round trip times
+//    the narrower line) if that is more, as kernels tune it by themselves; and one message more. The acknowledgement takes the
+//    way back. How much of it may be on its way is what TCP allows (sim/congestion.hh).
 // 4. Each segment of a chunk is lost with the probability of either line. It takes the sender's line once more and arrives a
 //    round trip later for each time that it is lost; what follows it in the stream is there but not delivered until then.
 // 5. With `header_bytes` each segment takes so much more of both lines, and each second one an acknowledgement of that size on
@@ -55,7 +56,7 @@ struct Line {
   std::uint64_t up_rate = 0, down_rate = 0;  ///< bytes/s; 0: unlimited
   Duration delay{};                          ///< one way, to the middle of the network
   Duration jitter{};        ///< at most so much more, one way, uniformly; order is kept within a stream
-  double loss = 0;          ///< share of the packets lost on it, either way; 0 … 1
+  double loss = 0;          ///< share of the segments lost on it, 0 … 1: a path loses 1 − (1 − a)(1 − b)
   Nat nat = Nat::none;      ///< a NAT of its own, which has the host's address outside
   std::uint64_t burst = 0;  ///< bytes that the line saves up while it is idle, as a token bucket does
 };
@@ -160,6 +161,7 @@ class Network {
   void hand_over(Stream* stream, int to_side, std::uint32_t bytes, bool acknowledged);
   void acknowledge(Stream* stream, int side, std::uint32_t received, std::uint32_t read);
   void settle(Flow& flow);
+  std::uint64_t buffer_bytes(const Host& from, const Host& to) const;
   void await_ack(StreamEnd end);
   void on_ack(StreamEnd end);
   void reset_later(Stream* stream, int side, Duration delay);

@@ -63,8 +63,9 @@ class Flow {
   Ring<Chunk> late;    ///< that arrived after the path was cut
   Ring<Ack> acks;      ///< on their way back
   Congestion congestion;
-  std::uint64_t buffered = 0;     ///< given and not acknowledged: what the sender's buffer holds
-  std::uint64_t room_wanted = 0;  ///< on_room() is promised when the buffer takes so much; 0: it is not
+  std::uint64_t buffer_bytes = 0;  ///< that the sender's buffer takes
+  std::uint64_t buffered = 0;      ///< given and not acknowledged: what the sender's buffer holds
+  std::uint64_t room_wanted = 0;   ///< on_room() is promised when the buffer takes so much; 0: it is not
   Instant arrives_last{}, ready_last{}, acknowledged_last{};
   Instant wake_at = Instant::max();  ///< an acknowledgement that the flow waits for
   std::uint32_t again_bytes = 0;     ///< were lost and are sent once more with the next chunk

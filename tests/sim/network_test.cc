@@ -167,6 +167,16 @@ TEST_CASE("network: the send buffer bounds a flow on a long way") {
   CHECK(at(b.last_at, 1000) - at(a.connected_at, 1) == doctest::Approx((3 + 48) * 0.2 + 0.1).epsilon(0.01));
 }
 
+TEST_CASE("network: on a way that holds more than the send buffer the buffer grows") {
+  Net net;
+  Node& a = net.add(10'000'000, 0, 50ms);  // 2 MB in a round trip
+  Node& b = net.add(0, 20'000'000, 50ms);
+  net.transfer(a, b, 1, 100'000'000);
+  net.finish();
+  // Slow start: eight round trips of 0.2 s until 2 MB are on their way, in which 1.5 round trips' worth is sent.
+  CHECK(at(b.last_at, 1000) - at(a.connected_at, 1) == doctest::Approx(10 + 0.1 + 6.5 * 0.2).epsilon(0.03));
+}
+
 TEST_CASE("network: flows share an uplink and a downlink fairly, and both directions are apart") {
   Net net;
   Node& seed = net.add(4'000'000, 4'000'000);
