@@ -19,7 +19,7 @@ PATIENCE = float(os.environ.get('SWARM_PATIENCE', '1'))
 BIG = os.environ.get('SWARM_BIG') == '1'
 SEED = int(os.environ.get('SWARM_SEED') or int.from_bytes(os.urandom(4), 'big'))
 random = _random.Random(SEED)
-MIB = 1 << 20
+MIB, GIB = 1 << 20, 1 << 30
 
 witnesses = []  # processes whose last words a failure prints
 _began = time.monotonic()

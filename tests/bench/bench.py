@@ -1,0 +1,92 @@
+"""What swarm costs, beside other clients that are installed here, in one table:
+
+    bench.py SWARM PROGRAMS [--list]        SWARM is the binary, PROGRAMS the folder of the programs built beside this
+    meson compile -C build bench            the same, of a build folder; the rest is said by the environment:
+
+    SWARM_BENCH=pair,hash    only these (--list names them); `all` adds what takes long
+    SWARM_BENCH_ROUNDS=5     rounds a median is of; they are interleaved, so that a machine that drifts drifts for all
+    SWARM_BENCH_RIVALS=lt    only these beside swarm and the floor
+    SWARM_BENCH_JSON=FILE    where the rows are kept (PROGRAMS/results.json): a run replaces the rows of what it measured, and readme_table.py
+                             makes README's table of them
+
+Needs root for test hosts (network namespaces); what cannot be measured here is named with the reason. Every downloaded file is compared
+with what was seeded. Nothing is left behind, also after Ctrl-C."""
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, '..', 'e2e'), os.path.join(HERE, '..', 'interop')]
+import case
+import results
+import standing
+import trackers
+import transfers
+from measuring import Bench, CannotMeasure
+
+MEASURES = {**transfers.MEASURES, **standing.MEASURES, **trackers.MEASURES}
+
+
+def main():
+    swarm, programs, *words = sys.argv[1:] or sys.exit(__doc__)
+    if '--list' in words:
+        for name, measure in MEASURES.items():
+            print('%-10s %s%s' % (name, measure.__doc__.split('\n')[0], '' if measure.ordinary else ' (long)'))
+        return
+    os.environ['SWARM'] = swarm
+    chosen = names(os.environ.get('SWARM_BENCH', ''))
+    rows = []
+    case.run(lambda work: rows.extend(measure_all(chosen, Bench(swarm, programs, work))), bytes_needed=6 << 30, quiet=True)
+
+
+def names(text):
+    wanted = [n for n in text.split(',') if n] or [n for n, m in MEASURES.items() if m.ordinary]
+    if wanted == ['all']:
+        return list(MEASURES)
+    unknown = [n for n in wanted if n not in MEASURES]
+    if unknown:
+        sys.exit('no measure %r; --list names them' % unknown[0])
+    return wanted
+
+
+def measure_all(chosen, bench):
+    kept = os.environ.get('SWARM_BENCH_JSON') or os.path.join(bench.programs, 'results.json')
+    began, skipped = time.monotonic(), []
+    for name in chosen:
+        print('… %s: %s' % (name, MEASURES[name].__doc__.split('\n')[0]), file=sys.stderr, flush=True)
+        try:
+            rows = MEASURES[name](bench)
+        except (CannotMeasure, case.Skip) as e:
+            skipped.append((name, str(e)))
+            continue
+        finally:
+            bench.end_all()
+        results.keep(kept, name, rows, machine(), command(name))
+    shown = results.load(kept)
+    print('\n' + results.table([r for r in shown['rows'] if r['measure'] in chosen]))
+    for name, why in skipped + bench.left_out:
+        print('not measured: %s (%s)' % (name, why))
+    print('%s; %.0f s; kept in %s' % (machine(), time.monotonic() - began, kept))
+    if any(not r.get('identical', True) for r in shown['rows']):
+        raise case.Failure('a downloaded file differs from what was seeded')
+    return shown['rows']
+
+
+def command(name):
+    return 'SWARM_BENCH=%s meson compile -C build bench' % name
+
+
+def machine():
+    """The processor, how many cores there are, the kernel."""
+    model = platform.machine()
+    with open('/proc/cpuinfo') as f:
+        model = next((l.partition(':')[2].strip() for l in f if l.startswith('model name')), model)
+    return '%s, %d cores, Linux %s' % (' '.join(model.split()), os.cpu_count(), platform.release())
+
+
+if __name__ == '__main__':
+    main()

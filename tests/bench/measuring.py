@@ -1,0 +1,117 @@
+"""What the measures share: who takes part, files to move, interleaved rounds, and a row of the table."""
+import os
+import shutil
+import statistics
+import subprocess
+
+import case
+import rivals
+from account import Account
+from bencode import Torrent
+from case import MIB
+from swarm import Tracker
+
+
+class CannotMeasure(Exception):
+    """This machine lacks what the measure needs; the text says what."""
+
+
+def measure(ordinary=True):
+    """Marks a function of a Bench that gives rows; `ordinary` ones make up the default selection."""
+    def mark(function):
+        function.ordinary = ordinary
+        return function
+    return mark
+
+
+class Bench:
+    """One run: the binary, the programs, a folder that goes with it, and what it keeps between measures."""
+
+    def __init__(self, swarm, programs, work):
+        self.swarm, self.programs, self.work = swarm, programs, work
+        self.rounds = int(os.environ.get('SWARM_BENCH_ROUNDS', '3'))
+        self.everyone, self.left_out = {}, []
+        only = [n for n in os.environ.get('SWARM_BENCH_RIVALS', '').split(',') if n]
+        for name, client in rivals.everyone(programs).items():
+            why = client.available()
+            if why:
+                self.left_out.append((name, why))
+            elif not only or name in (*only, 'swarm', 'floor'):
+                self.everyone[name] = client
+        self._warm = 0
+
+    def program(self, name):
+        return os.path.join(self.programs, name)
+
+    def among(self, *wanted):
+        """Those of `wanted` that take part."""
+        return [n for n in wanted if n in self.everyone]
+
+    def file(self, mib, at=None):
+        """A file of random bytes; the machine has touched the memory that its copies need."""
+        path = os.path.join(at or self.work, 'source-%d' % mib, 'big-%d.bin' % mib)
+        if not os.path.exists(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, 'wb') as f:
+                for _ in range(mib):
+                    f.write(os.urandom(MIB))
+        return path
+
+    def touch(self, mib):
+        """A virtual machine's memory is slow the first time that it is used: files of this size were there before."""
+        if mib <= self._warm:
+            return
+        path = os.path.join(self.work, 'touched')
+        with open(path, 'wb') as f:
+            for _ in range(mib):
+                f.write(b'x' * MIB)
+        os.remove(path)
+        self._warm = mib
+
+    def folder(self, name):
+        """An empty folder of this name."""
+        path = os.path.join(self.work, name)
+        shutil.rmtree(path, ignore_errors=True)
+        os.makedirs(path)
+        return path
+
+    def interleaved(self, names, once, rounds=None):
+        """{name: [once(name), …]}: every name once, then all again."""
+        out = {n: [] for n in names}
+        for _ in range(rounds or self.rounds):
+            for n in names:
+                out[n].append(once(n))
+        return out
+
+    def end_all(self):
+        """Ends every process that a measure left running."""
+        for w in case.witnesses:
+            w.kill()
+        case.witnesses.clear()
+
+
+def torrent_of(path, piece_kib, announce):
+    """A .torrent beside the file, of this piece size, that names this tracker."""
+    into = '%s-%d.torrent' % (path, piece_kib)
+    return Torrent(path, piece_kib << 10, announce).save(into)
+
+
+def tracker_on(host, work):
+    """Who tracks: swarm's own for everybody, since all of them speak the same announce to it."""
+    return Tracker(host, work)
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def row(what, who, samples, unit, *, better='less', base=None, limit=None, command=None, **columns):
+    """A line of the table: the median of `samples`. `base`: whose figure in the same `what` this is compared with; `limit`: what the
+    quotient may be at most (at least, for what is better when there is more of it). columns: cpu_s, rss_seed_mib, rss_get_mib, note, identical."""
+    samples = [float(s) for s in samples]
+    return {'what': what, 'who': who, 'value': median(samples), 'samples': samples, 'unit': unit, 'better': better, 'base': base,
+            'limit': limit, **({'command': command} if command else {}), **{k: v for k, v in columns.items() if v is not None}}
+
+
+def same(a, b):
+    return subprocess.run(['cmp', '-s', a, b]).returncode == 0

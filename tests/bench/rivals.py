@@ -1,0 +1,102 @@
+"""Who is measured: swarm, the floor, and other people's clients set for speed. Each seeds and gets as a process on a test host."""
+import os
+import shutil
+import subprocess
+
+import clients
+from clients import HERE as INTEROP, PYTHON, PORT, Place
+from process import Process, clean_environment
+from swarm import Get, Seed
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class SwarmClient:
+    name = 'swarm'
+    options = ()
+
+    def available(self):
+        return None
+
+    def seed(self, host, work, torrent, data):
+        return Seed(host, work, data, '--torrent', torrent, *self.options)
+
+    def get(self, host, work, torrent, folder):
+        return Get(host, work, torrent, *self.options, folder=folder)
+
+
+class Floor:
+    """No protocol: floor.cc. One downloader, which must know where the seed is."""
+    name = 'floor'
+
+    def __init__(self, programs):
+        self.program = os.path.join(programs, 'floor')
+
+    def available(self):
+        return None
+
+    def seed(self, host, work, torrent, data):
+        self.at, self.data = host.ip4, data
+        seed = Process(host, [self.program, 'send', host.ip4, str(PORT), data], name='floor send')
+        seed.line('listening')
+        return seed
+
+    def get(self, host, work, torrent, folder):
+        os.makedirs(folder, exist_ok=True)
+        path, size = os.path.join(folder, os.path.basename(self.data)), os.path.getsize(self.data)
+        return Process(host, [self.program, 'get', self.at, str(PORT), path, str(size)], name='floor get')
+
+
+class Rival:
+    """A client of tests/interop with its own words for speed."""
+
+    def available(self):
+        return super().available()
+
+    def seed(self, host, work, torrent, data):
+        return super().seed(host, work, torrent, os.path.dirname(data))
+
+
+class Libtorrent(Rival, clients.Libtorrent):
+    name = 'lt'
+
+    def argv(self, at, own, mode, torrent, folder):
+        return [PYTHON, os.path.join(HERE, 'tuned_libtorrent.py'), mode, torrent, folder, at.ip, str(at.port)]
+
+
+class Aria2(Rival, clients.Aria2):
+    def argv(self, at, own, mode, torrent, folder):
+        words = super().argv(at, own, mode, torrent, folder)
+        return [*words[:-1], '--bt-max-peers=0', '--bt-request-peer-speed-limit=1000M', '--disk-cache=64M', '--quiet', words[-1]]
+
+
+class Rtorrent(Rival, clients.Rtorrent):
+    def argv(self, at, own, mode, torrent, folder):
+        words = super().argv(at, own, mode, torrent, folder)
+        rc = os.path.join(own, 'rc')
+        with open(rc) as f:
+            ordinary = f.read()
+        with open(rc, 'w') as f:
+            f.write('throttle.max_uploads.set = 100\npieces.memory.max.set = 8G\nnetwork.send_buffer.size.set = 4M\n'
+                    'network.receive_buffer.size.set = 4M\npieces.hash.on_completion.set = no\n' + ordinary)
+        return words
+
+
+class Transmission(Rival, clients.Transmission):
+    name = 'transmission'
+
+
+def everyone(programs):
+    """By name, the ones that are measured when they are installed first."""
+    return {c.name: c for c in (Floor(programs), SwarmClient(), Libtorrent(), Aria2(), Rtorrent(), Transmission())}
+
+
+def version(name):
+    """What a rival says of itself."""
+    asked = {'lt': [PYTHON, '-c', 'import libtorrent; print("libtorrent", libtorrent.__version__)'], 'aria2': ['aria2c', '--version'],
+             'mktorrent': ['mktorrent', '-h'], 'rtorrent': ['rtorrent', '-h'], 'opentracker': ['dpkg-query', '-W', 'opentracker']}
+    if name not in asked or not shutil.which(asked[name][0]):
+        return name
+    said = subprocess.run(asked[name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL).stdout
+    words = said.split('\n')[0].split()
+    return ' '.join(words[:3]) if words else name

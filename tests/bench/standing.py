@@ -1,0 +1,282 @@
+"""What does not move files: hashing, loading, checking, standing by; and what needs no network at all."""
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import bencode
+import case
+import hosts
+from account import Account
+from case import GIB, MIB
+from measuring import CannotMeasure, measure, median, row, same, torrent_of
+from swarm import Get, Seed, Swarm, Tracker
+
+IDLE_S = 10
+
+
+@measure()
+def hash(bench):
+    """seed: 1 GiB from the page cache until it is offered, and a restart; beside mktorrent"""
+    data = bench.file(1024)
+    with hosts.Local(1) as local:
+        def once(name):
+            if name == 'mktorrent':
+                torrent = os.path.join(bench.work, 'made.torrent')
+                began = time.monotonic()
+                subprocess.run(['mktorrent', '-l', '19', '-o', torrent, data], check=True, stdout=subprocess.DEVNULL)
+                took = time.monotonic() - began
+                os.remove(torrent)
+                return took, None
+            if name == 'swarm':
+                shutil.rmtree(os.path.join(bench.work, 'home-' + local[0].name), ignore_errors=True)    # with the hashes that it remembers
+            seed = Swarm(local[0], ['seed', data, '-t', tracker.address, '--interface', local[0].ip4, '--port', '0'], work=bench.work)
+            with Account(seed) as spent:
+                took = seed.event('start', 60)['at'] - seed.started
+            seed.kill()
+            return took, spent.cpu()
+        tracker = Tracker(local[0], bench.work, port=0)
+        names = ['swarm', 'swarm, again', *(['mktorrent'] if shutil.which('mktorrent') else [])]
+        got = bench.interleaved(names, once)
+    limits = {'swarm': 0.40, 'swarm, again': 0.1}
+    base = 'mktorrent' if 'mktorrent' in got else None
+    rows = []
+    for who, all_of in got.items():
+        rows.append(row('1 GiB hashed and offered', who, [t for t, _ in all_of], 's', cpu_s=median([c for _, c in all_of]) if all_of[0][1] is not None else None,
+                        limit=limits.get(who)))
+    if base:
+        for r in rows:
+            r['note'] = '%.2f × mktorrent' % (r['value'] / rows[-1]['value']) if r['who'] != base else ''
+    return rows
+
+
+@measure()
+def resume(bench):
+    """get --check of 1 GiB, and the first event of an interrupted 1 GiB"""
+    data = bench.file(1024)
+    with hosts.Local(2) as local:
+        torrent = torrent_of(data, 512, None)
+        folder = bench.folder('resumed')
+        def check():
+            os.link(data, os.path.join(folder, os.path.basename(data)))
+            get = Swarm(local[0], ['get', torrent, '-d', folder, '--check'], work=bench.work)
+            with Account(get) as spent:
+                case.check(spent.ended(60), 'get --check does not end')
+                took = time.monotonic() - get.started
+            case.check(get.wait(1) == 0, 'get --check found a fault')
+            os.remove(os.path.join(folder, os.path.basename(data)))
+            return took
+        checks = [check() for _ in range(bench.rounds)]
+
+        seed = Seed(local[0], bench.work, data, '--torrent', torrent, '--up', str(400 * MIB), port=0)
+        peer = '%s:%d' % (local[0].ip4, seed.start['port'])
+        get = Get(local[1], bench.work, torrent, '--peer', peer, folder=folder, port=0)
+        get.has_pieces(1024, seconds=60)
+        get.kill()
+        starts = []
+        for _ in range(bench.rounds):
+            get = Get(local[1], bench.work, torrent, '--peer', peer, '--down', '1M', folder=folder, port=0)
+            starts.append(get.event('start', 20)['at'] - get.started)
+            case.check(get.event('start')['pieces_have'] >= 1024, 'the kill cost pieces')
+            get.kill()
+        seed.kill()
+    shutil.rmtree(folder)
+    return [row('get --check of 1 GiB', 'swarm', checks, 's', limit=0.40), row('resumes after a kill at half of 1 GiB', 'swarm', starts, 's', limit=0.3)]
+
+
+@measure()
+def small(bench):
+    """a folder of 100,000 files of 4 KiB: hashed, then moved"""
+    folder = os.path.join(bench.work, 'small', 'files')
+    block = os.urandom(4096)
+    for i in range(100_000):
+        if i % 1000 == 0:
+            os.makedirs(os.path.join(folder, '%03d' % (i // 1000)))
+        with open(os.path.join(folder, '%03d' % (i // 1000), '%05d' % i), 'wb') as f:
+            f.write(i.to_bytes(4, 'big') + block[4:])
+    rows = []
+    with hosts.Lan(2) as lan:
+        torrent = os.path.join(bench.work, 'small.torrent')
+        seed = Swarm(lan[0], ['seed', folder, '--output', torrent, '--interface', lan[0].ip4, '--port', '6881', '-t', lan[0].ip4], work=bench.work)
+        tracker = Tracker(lan[0], bench.work)
+        with Account(seed) as seeding:
+            hashed = seed.event('start', 120)['at'] - seed.started
+            get = Get(lan[1], bench.work, torrent, '--peer', '%s:6881' % lan[0].ip4, folder=bench.folder('got'))
+            with Account(get) as getting:
+                case.check(getting.ended(120), 'the folder does not arrive')
+                took = time.monotonic() - get.started
+        identical = subprocess.run(['diff', '-rq', folder, get.path('files')], stdout=subprocess.DEVNULL).returncode == 0
+        seed.kill(), tracker.kill()
+        rows.append(row('100,000 files of 4 KiB, hashed', 'swarm', [hashed], 's'))
+        rows.append(row('100,000 files of 4 KiB, moved', 'swarm', [took], 's', cpu_s=getting.cpu(), rss_seed_mib=seeding.peak_mib, rss_get_mib=getting.peak_mib, identical=identical))
+    if 'lt' in bench.everyone:
+        rows += small_by_rival(bench, folder, torrent)
+    shutil.rmtree(os.path.join(bench.work, 'small')), shutil.rmtree(os.path.join(bench.work, 'got'))
+    return rows
+
+
+def small_by_rival(bench, folder, torrent):
+    """The same torrent by libtorrent."""
+    import transfers
+    with open(torrent, 'rb') as f:
+        info = bencode.decode(f.read())[b'info']
+    with hosts.Lan(2) as lan:
+        tracker, own = transfers.tracker_on(lan[0], bench.work), torrent + '.lt'
+        with open(own, 'wb') as f:
+            f.write(bencode.encode({'announce': transfers.announce_at(lan[0]), 'info': info}))
+        lt = bench.everyone['lt']
+        seed = lt.seed(lan[0], bench.work, own, folder)
+        infohash = hashlib.sha1(bencode.encode(info)).digest()
+        case.until(lambda: transfers.scrape(lan[0], transfers.announce_at(lan[0]), infohash)[0], 'libtorrent seeds', 60)
+        into = bench.folder('got-lt')
+        with Account(seed) as seeding:
+            get = lt.get(lan[1], bench.work, own, into)
+            with Account(get) as getting:
+                over = getting.ended(120)
+                took = time.monotonic() - get.started
+        identical = over and subprocess.run(['diff', '-rq', folder, os.path.join(into, 'files')], stdout=subprocess.DEVNULL).returncode == 0
+        seed.kill(), get.kill(), tracker.kill()
+    shutil.rmtree(into)
+    return [row('100,000 files of 4 KiB, moved', 'lt', [took], 's', cpu_s=getting.cpu(), rss_seed_mib=seeding.peak_mib, rss_get_mib=getting.peak_mib, identical=identical)]
+
+
+@measure()
+def idle(bench):
+    """a seed with one torrent and no peers, with 50 peers that have nothing to say, and with 1,000 torrents"""
+    rows = []
+    with hosts.Local(2) as local:
+        tracker = Tracker(local[0], bench.work, port=0)
+        data = bench.file(64)
+        torrent = torrent_of(data, 512, None)
+        def standing(what, seed, note, limit=None, rss=None):
+            with Account(seed) as spent:
+                began = time.monotonic()
+                time.sleep(IDLE_S)
+                cpu = 100 * spent.cpu() / (time.monotonic() - began)
+            return [row(what + ', idle CPU', 'swarm', [cpu], '%', limit=limit, note=note),
+                    row(what + ', resident', 'swarm', [seed.memory('VmRSS') / MIB], 'MiB', limit=rss)]
+        # One torrent, its seed and 50 downloads of it that are whole and seed on: nobody has anything to say.
+        seed = Seed(local[0], bench.work, data, tracker=tracker, port=0)
+        rows += standing('1 torrent, no peers', seed, None, 0.1, 12)
+        peers = IdlePeers(local[1], 50, (local[0].ip4, seed.start['port']), bytes.fromhex(seed.infohash), 1 + os.path.getsize(data) // (512 << 10))
+        case.until(lambda: peers.connected() == 50, '50 idle peers', 10)
+        time.sleep(3)
+        rows += standing('1 torrent, 50 idle peers', seed, None, 0.1, 12)
+        peers.close(), seed.kill()
+        folder = os.path.join(bench.work, 'thousand')
+        os.makedirs(folder)
+        for i in range(1000):
+            with open(os.path.join(folder, 'file-%04d.bin' % i), 'wb') as f:
+                f.write(os.urandom(65536))
+        seed = Swarm(local[0], ['seed', *(os.path.join(folder, n) for n in sorted(os.listdir(folder))), '-t', tracker.address, '--interface', local[0].ip4, '--port', '0'], work=bench.work)
+        case.until(lambda: len(seed.all('start')) == 1000, '1,000 torrents are offered', 60)
+        began = seed.all('start')[-1]['at'] - seed.started
+        time.sleep(3)
+        rows += standing('1,000 torrents', seed, 'offered after %.1f s' % began, 0.5, 64)
+        seed.kill(), tracker.kill()
+        shutil.rmtree(folder)
+    return rows
+
+
+class IdlePeers:
+    """Peers that shook hands with a seed, have nothing, want nothing, and say nothing."""
+
+    def __init__(self, host, count, to, infohash, pieces):
+        self.sockets = []
+        for i in range(count):
+            s = host.connect(to)
+            s.sendall(b'\x13BitTorrent protocol' + bytes(8) + infohash + b'-XX0001-%012d' % i)
+            self.sockets.append(s)
+
+    def connected(self):
+        """How many were answered."""
+        n = 0
+        for s in self.sockets:
+            s.settimeout(0.01)
+            try:
+                n += len(s.recv(65536, 2)) >= 68    # MSG_PEEK
+            except OSError:
+                pass
+        return n
+
+    def close(self):
+        for s in self.sockets:
+            s.close()
+
+
+@measure()
+def load(bench):
+    """a torrent of 1 TiB (65,536 pieces of 16 MiB): looked at, and loaded with one small file of it chosen"""
+    piece, pieces = 16 * MIB, 65536
+    files = [{'length': piece, 'path': ['small']}, {'length': (pieces - 1) * piece, 'path': ['large']}]
+    torrent = os.path.join(bench.work, 'tebibyte.torrent')
+    with open(torrent, 'wb') as f:
+        f.write(bencode.encode({'info': {'files': files, 'name': 'tebibyte', 'piece length': piece, 'pieces': os.urandom(20 * pieces)}}))
+    with hosts.Local(1) as local:
+        looks, loads, memory = [], [], 0
+        for _ in range(bench.rounds):
+            look = Swarm(local[0], ['status', torrent], work=bench.work)
+            with Account(look) as spent:
+                case.check(spent.ended(20), 'status does not end')
+                looks.append(time.monotonic() - look.started)
+            case.check(look.wait(1) == 0, 'status of a .torrent fails')
+            get = Swarm(local[0], ['get', torrent, '-f', 'small', '-d', bench.folder('got'), '--interface', local[0].ip4, '--port', '0', '--peer', '127.0.0.1:9'], work=bench.work)
+            loads.append(get.event('start', 20)['at'] - get.started)
+            memory = max(memory, get.memory())
+            get.kill()
+    return [row('1 TiB: status FILE.torrent', 'swarm', looks, 's', limit=0.5), row('1 TiB: loaded', 'swarm', loads, 's', limit=0.5, rss_get_mib=memory / MIB)]
+
+
+@measure()
+def sparse(bench):
+    """memory of both ends while a sparse file of 64 GiB moves (6 s of it)"""
+    import transfers
+    place = transfers.real_disk()
+    room = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
+    if room < 24 * GIB:
+        raise CannotMeasure('less than 24 GiB are free in ' + place)
+    folder = os.path.join(place, case.PREFIX + '%d-sparse' % os.getpid())
+    os.makedirs(folder)
+    try:
+        with hosts.Lan(2) as lan:
+            data = os.path.join(folder, 'huge.img')
+            with open(data, 'wb') as f:
+                f.truncate(64 * GIB)
+            tracker = Tracker(lan[0], bench.work)
+            seed = Seed(lan[0], bench.work, data, '--piece-size', '16M', tracker=tracker)
+            offered = seed.start['at'] - seed.started
+            get = Get(lan[1], bench.work, 'huge.img', tracker=tracker, folder=os.path.join(folder, 'got'))
+            with Account(seed) as seeding, Account(get) as getting:
+                get.has_pieces(1, seconds=20)
+                time.sleep(6)
+            moved = len(get.good_pieces())
+            get.kill(), seed.kill(), tracker.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [row('sparse 64 GiB, offered', 'swarm', [offered], 's'),
+            row('sparse 64 GiB, peak of the seed', 'swarm', [seeding.peak_mib], 'MiB', limit=24),
+            row('sparse 64 GiB, peak of the downloader', 'swarm', [getting.peak_mib], 'MiB', limit=40, note='after %d pieces of 16 MiB' % moved)]
+
+
+@measure()
+def core(bench):
+    """instructions of the core alone, both ends, a MiB (callgrind)"""
+    import core_instructions
+    if not shutil.which('valgrind'):
+        raise CannotMeasure('valgrind is not installed')
+    return [row('core alone', 'from %d seed%s, pieces of %s' % (seeds, 's' * (seeds > 1), said), [core_instructions.per_mib(bench.program('core_transfer'), seeds, mib * 1024 // kib, kib)],
+                'instructions/MiB', base=None)
+            for seeds, mib, kib, said in ((1, 128, 1024, '1 MiB'), (64, 128, 1024, '1 MiB'), (1, 128, 16, '16 KiB'))]
+
+
+@measure()
+def micro(bench):
+    """what single parts cost"""
+    said = subprocess.run([bench.program('micro')], check=True, capture_output=True, text=True).stdout
+    return [row(r['name'], 'swarm', [r['ns']], 'ns', note='a ' + r['unit']) for r in map(json.loads, said.splitlines())]
+
+
+MEASURES = {f.__name__: f for f in (hash, resume, small, idle, load, sparse, core, micro)}
