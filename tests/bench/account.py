@@ -12,6 +12,15 @@ TICK = os.sysconf('SC_CLK_TCK')
 LOOK_EVERY = 0.01
 
 
+def exact_cpu(pid):
+    """CPU seconds of the threads that live, to the nanosecond: for what hardly does anything."""
+    total = 0
+    for thread in os.listdir('/proc/%d/task' % pid):
+        with open('/proc/%d/task/%s/schedstat' % (pid, thread)) as f:
+            total += int(f.read().split()[0])
+    return total / 1e9
+
+
 class Account:
     def __init__(self, process):
         self.process, self.peak_mib, self._cpu, self._close = process, 0.0, 0.0, threading.Event()

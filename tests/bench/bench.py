@@ -14,6 +14,7 @@ with what was seeded. Nothing is left behind, also after Ctrl-C."""
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 import traceback
@@ -55,13 +56,19 @@ def names(text):
 
 def measure_all(chosen, bench):
     kept = os.environ.get('SWARM_BENCH_JSON') or os.path.join(bench.programs, 'results.json')
-    began, skipped = time.monotonic(), []
+    began, skipped, failed = time.monotonic(), [], []
     for name in chosen:
         print('… %s: %s' % (name, MEASURES[name].__doc__.split('\n')[0]), file=sys.stderr, flush=True)
         try:
             rows = MEASURES[name](bench)
         except (CannotMeasure, case.Skip) as e:
             skipped.append((name, str(e)))
+            continue
+        except (case.Failure, OSError, subprocess.SubprocessError) as e:
+            traceback.print_exc()
+            for w in [w for w in case.witnesses if w.running] or case.witnesses[-4:]:
+                print(w.last_words(), file=sys.stderr)
+            failed.append((name, str(e)))
             continue
         finally:
             bench.end_all()
@@ -70,9 +77,12 @@ def measure_all(chosen, bench):
     print('\n' + results.table([r for r in shown['rows'] if r['measure'] in chosen]))
     for name, why in skipped + bench.left_out:
         print('not measured: %s (%s)' % (name, why))
+    for name, why in failed:
+        print('FAILED: %s (%s)' % (name, why))
     print('%s; %.0f s; kept in %s' % (machine(), time.monotonic() - began, kept))
     if any(not r.get('identical', True) for r in shown['rows']):
         raise case.Failure('a downloaded file differs from what was seeded')
+    case.check(not failed, 'not everything could be measured')
     return shown['rows']
 
 

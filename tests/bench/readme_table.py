@@ -1,7 +1,7 @@
 """README's Numbers table, made of what the benchmark kept:
 
-    readme_table.py RESULTS.json README.md       writes the table between the two marks
-    readme_table.py --check README.md            fails unless what stands between them is what this writes
+    readme_table.py RESULTS.json README.md     writes the table between the two marks
+    readme_table.py --check README.md          fails unless what stands between them has the shape that this writes
 
 A line of the table is a measure: swarm's figure, everybody else's, and who is ahead of swarm by more than 5 %."""
 import re
@@ -11,53 +11,46 @@ import results
 
 BEGIN, END = '<!-- numbers: written by tests/bench/readme_table.py -->', '<!-- end of numbers -->'
 HEAD = ['| | swarm | beside it | ahead of swarm |', '|---|---|---|---|']
-FIGURE = r'[\d,.]+ \S+'
-COSTS = r' \(%s(?:; [^()|]+)?\)' % r'(?:[\d,.]+ CPU s)?(?:, )?(?:[\d,.]+(?: / [\d,.]+)? MiB)?'
-LINE = re.compile(r'^\| [^|]+ \| [^|]*?{f}(?:{c})?(?:, [^|]*?{f}(?:{c})?)* \| (?:|[^|]+? {f}(?:, [^|]+? {f})*) \| (?:|[^|]+) \|$'.format(f=FIGURE, c=COSTS))
+OTHERS = ('floor', 'lt', 'aria2', 'rtorrent', 'transmission', 'mktorrent', 'opentracker', 'iperf3', 'dd')
+AHEAD = 1.05
+
+FIGURE = r'(?:[\w, ]+: )?[\d,]+(?:\.\d+)? \S+'
+COSTS = r'(?: \((?:[\d,.]+ CPU s)?(?:, )?(?:[\d,.]+(?: / [\d,.]+)? MiB)?\))?'
+CELLS = [re.compile(p) for p in (r'\S.*', r'{f}{c}(?:; {f}{c})*'.format(f=FIGURE, c=COSTS), r'(?:{f}(?:; {f})*)?'.format(f=FIGURE), r'(?:[\w, ]+)?')]
 
 
-def is_swarms(r):
-    return 'swarm' in r['who'] or r.get('base') == r['who'] and r['what'].startswith('CPU of') or not r.get('rival', True)
+def is_other(who):
+    """Somebody else, or somebody else with himself."""
+    return all(end in OTHERS for end in who.split(' to '))
 
 
-def figure(r):
-    return '%s %s' % (results.figure(r['value']), r['unit'])
+def figure(r, name):
+    return '%s%s %s' % (name + ': ' if name else '', results.figure(r['value']), r['unit'])
 
 
 def costs(r):
-    parts = []
-    if 'cpu_s' in r:
-        parts.append('%s CPU s' % results.figure(r['cpu_s']))
+    parts = ['%s CPU s' % results.figure(r['cpu_s'])] if 'cpu_s' in r else []
     memory = [results.figure(r[k]) for k in ('rss_seed_mib', 'rss_get_mib') if k in r]
-    if memory:
-        parts.append(' / '.join(memory) + ' MiB')
+    parts += [' / '.join(memory) + ' MiB'] if memory else []
     return ' (%s)' % ', '.join(parts) if parts else ''
 
 
-def lines(kept):
-    """A line a `what`, in the order in which they were measured."""
-    out = []
-    for what in dict.fromkeys(r['what'] for r in kept['rows']):
-        rows = [r for r in kept['rows'] if r['what'] == what]
-        others = [r for r in rows if r['who'] in OTHERS or r['who'].split(' to ') == [r['who'].split(' to ')[0]] * 2]
-        ours = [r for r in rows if r not in others]
-        named = len(ours) > 1 or ours and ours[0]['who'] != 'swarm'
-        mine = ', '.join(('%s ' % r['who'] if named else '') + figure(r) + costs(r) for r in ours)
-        beside = ', '.join('%s %s' % (r['who'], figure(r)) for r in others)
-        worst = ours and (max if ours[0]['better'] == 'less' else min)(r['value'] for r in ours if not r['who'].endswith(', again'))
-        ahead = [r['who'] for r in others if ours and (r['value'] < worst / 1.05 if r['better'] == 'less' else r['value'] > worst * 1.05)]
-        if ours:
-            out.append('| %s | %s | %s | %s |' % (what, mine, beside, ', '.join(ahead)))
-    return out
-
-
-OTHERS = {'floor', 'lt', 'aria2', 'rtorrent', 'transmission', 'mktorrent', 'opentracker', 'iperf3', 'dd'}
+def line(what, rows):
+    others, ours = [r for r in rows if is_other(r['who'])], [r for r in rows if not is_other(r['who'])]
+    mine = '; '.join(figure(r, '' if r['who'] == 'swarm' else r['who']) + costs(r) for r in ours)
+    less = ours[0]['better'] == 'less'
+    ahead = [r['who'] for r in others if (ours[0]['value'] / r['value'] if less else r['value'] / ours[0]['value']) > AHEAD]
+    return '| %s | %s | %s | %s |' % (what, mine, '; '.join(figure(r, r['who']) for r in others), ', '.join(ahead))
 
 
 def section(kept):
-    commands = sorted({r['command'] for r in kept['rows']})
-    said = 'Measured by `SWARM_BENCH=all meson compile -C build bench` on %s; medians of interleaved rounds. CPU seconds are both sides\', MiB the\npeak memory of the seed and of the downloader. `floor` is a program that has no protocol at all (tests/bench/floor.cc).' % kept['machine']
-    return '\n'.join([BEGIN, said, '', *HEAD, *lines(kept), END]) if commands else ''
+    said = ('`SWARM_BENCH=all meson compile -C build bench`, on %s: medians of interleaved rounds. CPU seconds are those of both sides, MiB the\n'
+            'peak memory of the seed and of the downloader. `floor` is a program without any protocol (tests/bench/floor.cc).' % kept['machine'])
+    by_what = {}
+    for r in kept['rows']:
+        by_what.setdefault(r['what'], []).append(r)
+    lines = [line(what, rows) for what, rows in by_what.items() if any(not is_other(r['who']) for r in rows)]
+    return '\n'.join([BEGIN, said, '', *HEAD, *lines, END])
 
 
 def between(text):
@@ -70,13 +63,15 @@ def faults(text):
     place = between(text)
     if not place:
         return ['no marks: %s … %s' % (BEGIN, END)]
-    inner = text[place[0]:place[1]].split('\n')
-    table = [l for l in inner if l.startswith('|')]
+    table = [l for l in text[place[0]:place[1]].split('\n') if l.startswith('|')]
     if table[:2] != HEAD:
         return ['the head of the table is another one']
-    if len(table) < 3:
-        return ['the table is empty']
-    return ['not as readme_table.py writes it: ' + l for l in table[2:] if not LINE.match(l)]
+    return ['the table is empty'] if len(table) < 3 else ['not as readme_table.py writes it: ' + l for l in table[2:] if not is_line(l)]
+
+
+def is_line(text):
+    cells = text[2:-2].split(' | ') if text.startswith('| ') and text.endswith(' |') else []
+    return len(cells) == len(CELLS) and all(p.fullmatch(c.strip()) for p, c in zip(CELLS, cells))
 
 
 def main():
@@ -85,16 +80,15 @@ def main():
             wrong = faults(f.read())
         print('\n'.join(wrong) or 'as readme_table.py writes it')
         sys.exit(1 if wrong else 0)
-    kept, readme = results.load(sys.argv[1]), sys.argv[2]
-    with open(readme) as f:
+    path = sys.argv[2]
+    with open(path) as f:
         text = f.read()
-    place = between(text)
-    if not place:
-        sys.exit('%s has no marks: %s … %s' % (readme, BEGIN, END))
-    with open(readme, 'w') as f:
-        f.write(text[:place[0]] + section(kept) + text[place[1]:])
-    with open(readme) as f:
-        sys.exit('\n'.join(faults(f.read())))
+    place = between(text) or sys.exit('%s has no marks: %s … %s' % (path, BEGIN, END))
+    written = text[:place[0]] + section(results.load(sys.argv[1])) + text[place[1]:]
+    if faults(written):
+        sys.exit('\n'.join(faults(written)))
+    with open(path, 'w') as f:
+        f.write(written)
 
 
 if __name__ == '__main__':
