@@ -53,15 +53,15 @@ std::optional<IpAddress> IpAddress::from(std::string_view text) {
   return std::nullopt;
 }
 
-bool IpAddress::is_v4() const { return std::equal(mapped_prefix.begin(), mapped_prefix.end(), bytes.begin()); }
+bool IpAddress::is_v4() const { return load_u64(bytes.data()) == 0 && load_u32(&bytes[8]) == 0xffff; }
 
-bool IpAddress::is_unspecified() const { return *this == IpAddress{} || *this == v4(0); }
+bool IpAddress::is_unspecified() const {
+  const auto low = load_u64(&bytes[8]);
+  return load_u64(bytes.data()) == 0 && (low == 0 || low == 0xffff'0000'0000);
+}
 
 bool IpAddress::is_loopback() const {
-  if (is_v4()) return bytes[12] == 127;
-  IpAddress one;
-  one.bytes[15] = 1;
-  return *this == one;
+  return is_v4() ? bytes[12] == 127 : load_u64(bytes.data()) == 0 && load_u64(&bytes[8]) == 1;
 }
 
 bool IpAddress::is_link_local() const {
@@ -104,9 +104,10 @@ std::optional<Endpoint> Endpoint::from_compact(ByteView bytes) {
 }
 
 void Endpoint::append_compact(Buffer& to) const {
-  append(to, ByteView(address.bytes).subspan(address.is_v4() ? mapped_prefix.size() : 0));
-  to.push_back(static_cast<std::uint8_t>(port >> 8));
-  to.push_back(static_cast<std::uint8_t>(port));
+  std::array<std::uint8_t, 18> all{};
+  std::copy(address.bytes.begin(), address.bytes.end(), all.begin());
+  store_u16(&all[16], port);
+  append(to, ByteView(all).subspan(address.is_v4() ? mapped_prefix.size() : 0));
 }
 
 std::string Endpoint::text() const {
