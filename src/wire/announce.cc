@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 
@@ -24,6 +25,13 @@ std::optional<T> parse_number(std::string_view text) {
   return value;
 }
 
+/// Of one hex digit; -1 for what is none.
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 /// The parts of a query: f(key, value) until it gives false. Keys are never escaped in practice.
 template <class F>
 void for_each_part(std::string_view query, F f) {
@@ -35,21 +43,62 @@ void for_each_part(std::string_view query, F f) {
   }
 }
 
-/// The first value of this key, still escaped.
-std::optional<std::string_view> find_part(std::string_view query, std::string_view key) {
-  std::optional<std::string_view> found;
-  for_each_part(query, [&](auto k, auto v) {
-    if (k == key) found = v;
-    return !found;
-  });
-  return found;
-}
+/// The first value of each key of an announce, still escaped: found in one pass.
+struct AnnounceParts {
+  using Value = std::optional<std::string_view>;
+  Value info_hash, peer_id, port, uploaded, downloaded, left, event, num_want, compact, no_peer_id, key, tracker_id;
+
+  explicit AnnounceParts(std::string_view query) {
+    for_each_part(query, [this](auto name, auto value) {
+      for (const auto& [key_name, member] : names) {
+        if (name != key_name) continue;
+        if (Value& part = this->*member; !part) part = value;
+        break;
+      }
+      return true;
+    });
+  }
+
+ private:
+  struct Name {
+    std::string_view text;
+    Value AnnounceParts::*member;
+  };
+  static const std::array<Name, 12> names;
+};
+
+constexpr std::array<AnnounceParts::Name, 12> AnnounceParts::names{{{"info_hash", &AnnounceParts::info_hash},
+                                                                    {"peer_id", &AnnounceParts::peer_id},
+                                                                    {"port", &AnnounceParts::port},
+                                                                    {"uploaded", &AnnounceParts::uploaded},
+                                                                    {"downloaded", &AnnounceParts::downloaded},
+                                                                    {"left", &AnnounceParts::left},
+                                                                    {"event", &AnnounceParts::event},
+                                                                    {"numwant", &AnnounceParts::num_want},
+                                                                    {"compact", &AnnounceParts::compact},
+                                                                    {"no_peer_id", &AnnounceParts::no_peer_id},
+                                                                    {"key", &AnnounceParts::key},
+                                                                    {"trackerid", &AnnounceParts::tracker_id}}};
 
 /// Twenty raw bytes behind escapes.
 std::optional<Digest<20>> parse_twenty(std::string_view escaped) {
-  if (escaped.size() > 60) return std::nullopt;
-  const auto bytes = percent_decode(escaped);
-  return bytes ? Digest<20>::from(*bytes) : std::nullopt;
+  Digest<20> out;
+  std::size_t count = 0;
+  while (!escaped.empty()) {
+    std::uint8_t byte = static_cast<std::uint8_t>(escaped[0]);
+    std::size_t taken = 1;
+    if (byte == '%') {
+      const auto high = escaped.size() < 3 ? -1 : hex_value(escaped[1]);
+      const auto low = escaped.size() < 3 ? -1 : hex_value(escaped[2]);
+      if (high < 0 || low < 0) return std::nullopt;
+      byte = static_cast<std::uint8_t>(high << 4 | low);
+      taken = 3;
+    }
+    if (count == out.bytes.size()) return std::nullopt;
+    out.bytes[count++] = byte;
+    escaped.remove_prefix(taken);
+  }
+  return count == out.bytes.size() ? std::optional(out) : std::nullopt;
 }
 
 std::string parse_short(std::optional<std::string_view> escaped) {
@@ -102,6 +151,7 @@ void write_peer_dicts(BencodeWriter& w, const std::vector<AnnouncedPeer>& peers,
 /// 6 bytes an IPv4 peer in `peers` (BEP 23), 18 bytes an IPv6 one in `peers6` (BEP 7).
 void write_compact_peers(BencodeWriter& w, const std::vector<AnnouncedPeer>& peers) {
   Buffer v4, v6;
+  v4.reserve(6 * peers.size());
   for (const auto& peer : peers) peer.endpoint.append_compact(peer.endpoint.address.is_v4() ? v4 : v6);
   w.key("peers").string(v4);
   if (!v6.empty()) w.key("peers6").string(v6);
@@ -168,32 +218,30 @@ std::string encode_query(const AnnounceRequest& r) {
 }
 
 tl::expected<AnnounceRequest, std::string_view> decode_announce_query(std::string_view query) {
-  const auto info_hash = find_part(query, "info_hash");
-  const auto peer_id = find_part(query, "peer_id");
-  const auto port = find_part(query, "port");
-  if (!info_hash) return tl::unexpected<std::string_view>("info_hash is missing");
-  if (!peer_id) return tl::unexpected<std::string_view>("peer_id is missing");
-  if (!port) return tl::unexpected<std::string_view>("port is missing");
+  const AnnounceParts parts(query);
+  if (!parts.info_hash) return tl::unexpected<std::string_view>("info_hash is missing");
+  if (!parts.peer_id) return tl::unexpected<std::string_view>("peer_id is missing");
+  if (!parts.port) return tl::unexpected<std::string_view>("port is missing");
 
   AnnounceRequest r;
-  const auto hash = parse_twenty(*info_hash);
-  const auto id = parse_twenty(*peer_id);
-  r.port = parse_number<std::uint16_t>(*port).value_or(0);
+  const auto hash = parse_twenty(*parts.info_hash);
+  const auto id = parse_twenty(*parts.peer_id);
+  r.port = parse_number<std::uint16_t>(*parts.port).value_or(0);
   if (!hash) return tl::unexpected<std::string_view>("info_hash is not 20 bytes");
   if (!id) return tl::unexpected<std::string_view>("peer_id is not 20 bytes");
   if (r.port == 0) return tl::unexpected<std::string_view>("port is not within 1-65535");
 
   r.info_hash = *hash;
   r.peer_id = *id;
-  r.uploaded = parse_number<std::uint64_t>(find_part(query, "uploaded").value_or("")).value_or(0);
-  r.downloaded = parse_number<std::uint64_t>(find_part(query, "downloaded").value_or("")).value_or(0);
-  r.left = parse_number<std::uint64_t>(find_part(query, "left").value_or(""));
-  r.event = parse_event(find_part(query, "event").value_or(""));
-  r.num_want = parse_num_want(find_part(query, "numwant"));
-  r.compact = find_part(query, "compact").value_or("1") != "0";
-  r.no_peer_id = find_part(query, "no_peer_id").value_or("0") == "1";
-  r.key = parse_short(find_part(query, "key"));
-  r.tracker_id = parse_short(find_part(query, "trackerid"));
+  r.uploaded = parse_number<std::uint64_t>(parts.uploaded.value_or("")).value_or(0);
+  r.downloaded = parse_number<std::uint64_t>(parts.downloaded.value_or("")).value_or(0);
+  r.left = parse_number<std::uint64_t>(parts.left.value_or(""));
+  r.event = parse_event(parts.event.value_or(""));
+  r.num_want = parse_num_want(parts.num_want);
+  r.compact = parts.compact.value_or("1") != "0";
+  r.no_peer_id = parts.no_peer_id.value_or("0") == "1";
+  r.key = parse_short(parts.key);
+  r.tracker_id = parse_short(parts.tracker_id);
   return r;
 }
 

@@ -4,15 +4,19 @@
 #include <llhttp.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
-#include <deque>
+#include <cstring>
 #include <iterator>
 #include <type_traits>
+#include <utility>
 
 #include "base/endpoint.hh"
 
 namespace swarm::wire {
 namespace {
+
+constexpr std::size_t head_bytes_usual = 512;  ///< of a response of ours
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -24,6 +28,17 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   return text;
+}
+
+/// The first byte that is a space or a control character, or `end`. Eight at a time: a byte below 0x21 borrows into its
+/// highest bit when 0x21 is taken from each.
+const std::uint8_t* end_of_word(const std::uint8_t* at, const std::uint8_t* end) {
+  constexpr std::uint64_t ones = 0x0101010101010101;
+  for (std::uint64_t eight = 0; end - at >= 8; at += 8) {
+    std::memcpy(&eight, at, 8);
+    if (((eight - 0x21 * ones) & ~eight & (0x80 * ones)) != 0) break;
+  }
+  return std::find_if(at, end, [](std::uint8_t byte) { return byte <= ' '; });
 }
 
 /// A header's name (RFC 9110, 5.6.2).
@@ -38,8 +53,31 @@ void put(Buffer& out, std::string_view text) { append(out, as_bytes(text)); }
 
 /// What goes into a line of the head must not end that line: a name or a redirect may come from a stranger.
 void put_line_part(Buffer& out, std::string_view text) {
-  for (const char c : text)
-    out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : static_cast<std::uint8_t>(c));
+  const auto begin = out.size();
+  put(out, text);
+  for (auto at = begin; at < out.size(); ++at) {
+    if (out[at] < 0x20 || out[at] == 0x7f) out[at] = ' ';
+  }
+}
+
+void put_number(Buffer& out, std::uint64_t value) {
+  std::array<char, 20> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  put(out, {digits.data(), static_cast<std::size_t>(end - digits.data())});
+}
+
+void put_status_line(Buffer& out, int status) {
+  put(out, "HTTP/1.1 ");
+  put_number(out, static_cast<std::uint64_t>(status));
+  put(out, " ");
+  put(out, http_reason(status));
+  put(out, "\r\n");
+}
+
+void put_length(Buffer& out, std::size_t bytes) {
+  put(out, "Content-Length: ");
+  put_number(out, bytes);
+  put(out, "\r\n");
 }
 
 void put_header(Buffer& out, std::string_view name, std::string_view value) {
@@ -162,26 +200,27 @@ void append_http(Buffer& out, const HttpRequest& request, std::string_view host)
   put_headers(out, request.headers);
   if (!request.keep_alive && !request.headers.find("connection")) put(out, "Connection: close\r\n");
   if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
-    put(out, fmt::format("Content-Length: {}\r\n", request.body.size()));
+    put_length(out, request.body.size());
   }
   put(out, "\r\n");
   append(out, request.body);
 }
 
 void append_endless_http(Buffer& out, const HttpResponse& response) {
-  put(out, fmt::format("HTTP/1.1 {} {}\r\n", response.status, http_reason(response.status)));
+  put_status_line(out, response.status);
   put_headers(out, response.headers);
   put(out, "Connection: close\r\n\r\n");
 }
 
 void append_http(Buffer& out, const HttpResponse& response, bool head_only) {
-  put(out, fmt::format("HTTP/1.1 {} {}\r\n", response.status, http_reason(response.status)));
+  out.reserve(out.size() + head_bytes_usual + response.body.size());
+  put_status_line(out, response.status);
   put_headers(out, response.headers);
   if (!response.headers.find("connection")) {  // said in either case: HTTP/1.0 and 1.1 differ in what silence means
     put(out, response.keep_alive ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
   }
   const bool bodiless = response.status / 100 == 1 || response.status == 204 || response.status == 304;
-  if (!bodiless) put(out, fmt::format("Content-Length: {}\r\n", response.body.size()));
+  if (!bodiless) put_length(out, response.body.size());
   put(out, "\r\n");
   if (!bodiless && !head_only) append(out, response.body);
 }
@@ -210,6 +249,7 @@ struct HttpReader<Message>::State {
   bool resume();
   bool framed_until(const std::uint8_t* end);
   bool bounded() const;
+  bool has_ready() const { return given != ready.size(); }
   bool keep_header();
   bool keep_body(ByteView bytes);
   void headers_complete();
@@ -236,15 +276,16 @@ struct HttpReader<Message>::State {
   bool streaming = false, surplus = false;
   std::vector<ByteView> parts;  ///< when streaming; bounded by the bytes of one on_received()
   Message message;
-  std::string field, value;   ///< of the header under way
-  std::deque<Message> ready;  ///< bounded by the bytes of one on_received()
+  std::string field, value;    ///< of the header under way
+  std::vector<Message> ready;  ///< from `given` on; bounded by the bytes of one on_received()
+  std::size_t given = 0;       ///< of `ready`, by next()
 };
 
 template <class Message>
 HttpFault HttpReader<Message>::State::on_received(ByteView bytes) {
   parts.clear();
   while (!bytes.empty() && fault == HttpFault::none && phase != Phase::closed) {
-    if (streaming && !ready.empty()) {
+    if (streaming && has_ready()) {
       surplus = true;
       return fault;
     }
@@ -305,6 +346,11 @@ bool HttpReader<Message>::State::resume() {
 template <class Message>
 bool HttpReader<Message>::State::framed_until(const std::uint8_t* end) {
   for (; frame != end; ++frame) {
+    if (last > ' ' && !after_chunk) {  // nearly all of it is such words
+      const auto* word = std::exchange(frame, end_of_word(frame, end));
+      if (frame != word) last = frame[-1];
+      if (frame == end) break;
+    }
     const auto byte = *frame;
     if ((last == '\r') != (byte == '\n')) return false;
     if (last == '\n' && (byte == ' ' || byte == '\t')) return false;
@@ -448,9 +494,10 @@ HttpFault HttpReader<Message>::on_end() {
 
 template <class Message>
 std::optional<Message> HttpReader<Message>::next() {
-  if (state_->ready.empty()) return std::nullopt;
-  std::optional<Message> message = std::move(state_->ready.front());
-  state_->ready.pop_front();
+  State& s = *state_;
+  if (!s.has_ready()) return std::nullopt;
+  std::optional<Message> message = std::move(s.ready[s.given++]);
+  if (!s.has_ready()) s.ready.clear(), s.given = 0;
   return message;
 }
 
@@ -476,7 +523,7 @@ void HttpReader<Message>::stream() {
 
 template <class Message>
 const Message* HttpReader<Message>::head() const {
-  if (!state_->ready.empty()) return &state_->ready.front();
+  if (state_->has_ready()) return &state_->ready[state_->given];
   return state_->phase == State::Phase::body ? &state_->message : nullptr;
 }
 

@@ -1,8 +1,7 @@
 #include "wire/udp_tracker.hh"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 #include <string_view>
@@ -36,9 +35,21 @@ class Writer {
     out_.push_back(static_cast<std::uint8_t>(v));
     return *this;
   }
-  Writer& u16(std::uint16_t v) { return u8(v >> 8).u8(v); }
-  Writer& u32(std::uint32_t v) { return u16(static_cast<std::uint16_t>(v >> 16)).u16(static_cast<std::uint16_t>(v)); }
-  Writer& u64(std::uint64_t v) { return u32(static_cast<std::uint32_t>(v >> 32)).u32(static_cast<std::uint32_t>(v)); }
+  Writer& u16(std::uint16_t v) {
+    std::array<std::uint8_t, 2> b{};
+    store_u16(b.data(), v);
+    return bytes(b);
+  }
+  Writer& u32(std::uint32_t v) {
+    std::array<std::uint8_t, 4> b{};
+    store_u32(b.data(), v);
+    return bytes(b);
+  }
+  Writer& u64(std::uint64_t v) {
+    std::array<std::uint8_t, 8> b{};
+    store_u64(b.data(), v);
+    return bytes(b);
+  }
   Writer& action(Action a) { return u32(static_cast<std::uint32_t>(a)); }
   Writer& bytes(ByteView v) {
     append(out_, v);
@@ -108,7 +119,12 @@ std::uint32_t key_number(std::string_view text) {
   return fault == std::errc() && stop == end ? number : 0;
 }
 
-std::string key_text(std::uint32_t number) { return number == 0 ? std::string() : fmt::format("{:08x}", number); }
+std::string key_text(std::uint32_t number) {
+  if (number == 0) return {};
+  std::string text(8, '0');
+  for (int i = 7; i >= 0; --i, number >>= 4) text[static_cast<std::size_t>(i)] = "0123456789abcdef"[number & 15];
+  return text;
+}
 
 void write_url(Writer& out, std::string_view url) {
   if (url == "/" || url.size() > udp_url_bytes_max) return;
