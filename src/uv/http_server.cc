@@ -77,7 +77,11 @@ struct HttpServer::Parts {
   Loop& loop;
   Handler handler;
   HttpServerLimits limits;
-  std::vector<std::unique_ptr<TcpListener>> listeners;
+  struct Listening {
+    std::optional<TcpListener> listener;
+    Endpoint at;
+  };
+  std::vector<std::unique_ptr<Listening>> listeners;
   std::unordered_map<Id, Connection> connections;  ///< bounded by limits.connections_max
   Id next_id = 1;
   std::size_t unfinished = 0;  ///< bytes of requests that are coming in
@@ -97,7 +101,7 @@ struct HttpServer::Parts {
         sweep(l, [this] { look_at_all(); }),
         stopped(l, [this] { std::exchange(on_stopped, {})(); }) {}
 
-  void accept(Descriptor socket, const Endpoint& from);
+  void accept(Descriptor socket, const Endpoint& from, const Endpoint& at);
   bool make_room();
   void on_bytes(Id id, ByteView bytes);
   void step(Id id);
@@ -120,7 +124,8 @@ struct HttpServer::Parts {
   void forget_got(Connection& c) { unfinished -= std::exchange(c.got, 0); }
 };
 
-void HttpServer::Parts::accept(Descriptor socket, const Endpoint& from) {
+/// `at` is what we listen at, be it one address or all of them.
+void HttpServer::Parts::accept(Descriptor socket, const Endpoint& from, const Endpoint& at) {
   if (stopping || (connections.size() >= limits.connections_max && !make_room())) return;
   const Id id = next_id++;
   Connection& c = connections[id];
@@ -129,13 +134,15 @@ void HttpServer::Parts::accept(Descriptor socket, const Endpoint& from) {
                                                            .on_end = [this, id](int) { drop(id); },
                                                            .on_drained = [this, id] { step(id); }});
   c.from = from;
-  c.local = c.stream->local();
+  c.local = at.address.is_unspecified() ? c.stream->local() : at;
   c.reader.body_limit(body_bytes_max);
   c.until = loop.now() + limits.request_within;
-  c.stream->read(true);
-  if (sweep.running()) return;
-  last_sweep = loop.now();
-  sweep.every(sweep_period);
+  if (!sweep.running()) {
+    last_sweep = loop.now();
+    sweep.every(sweep_period);
+  }
+  c.stream->read_waiting();  // whoever connects has something to say, and often it has come with him
+  if (Connection* still = find(id); still != nullptr && still->state == State::open) still->stream->read(true);
 }
 
 /// Rule 4: the one that has waited longest for a request goes.
@@ -320,11 +327,17 @@ HttpServer::HttpServer(Loop& loop, Handler handler, HttpServerLimits limits)
 HttpServer::~HttpServer() = default;
 
 Result<Endpoint> HttpServer::listen(const Endpoint& at) {
-  auto listener = std::make_unique<TcpListener>(
+  auto one = std::make_unique<Parts::Listening>();
+  one->listener.emplace(
       parts_->loop,
-      [parts = parts_.get()](Descriptor socket, const Endpoint& from) { parts->accept(std::move(socket), from); });
-  auto bound = listener->listen(at);
-  if (bound) parts_->listeners.push_back(std::move(listener));
+      [parts = parts_.get(), one = one.get()](Descriptor socket, const Endpoint& from) {
+        parts->accept(std::move(socket), from, one->at);
+      },
+      TcpListener::First::visitor);
+  auto bound = one->listener->listen(at);
+  if (!bound) return bound;
+  one->at = *bound;
+  parts_->listeners.push_back(std::move(one));
   return bound;
 }
 

@@ -38,8 +38,8 @@ tl::unexpected<Error> cannot_listen(const Endpoint& at, int error) {
 
 }  // namespace
 
-TcpListener::TcpListener(Loop& loop, OnAccept on_accept)
-    : loop_(loop), on_accept_(std::move(on_accept)), back_off_(loop, [this] { watch(); }) {}
+TcpListener::TcpListener(Loop& loop, OnAccept on_accept, First speaks)
+    : loop_(loop), on_accept_(std::move(on_accept)), speaks_(speaks), back_off_(loop, [this] { watch(); }) {}
 
 Result<Endpoint> TcpListener::listen(const Endpoint& at) {
   const bool any = at.address == IpAddress{};
@@ -60,6 +60,7 @@ Result<Endpoint> TcpListener::listen(const Endpoint& at) {
     if (any && family == AF_INET6 && errno == EADDRNOTAVAIL) return listen({IpAddress::v4(0), at.port});
     return cannot_listen(at, errno);
   }
+  if (speaks_ == First::visitor) set_option(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1);
   if (::listen(socket.get(), SOMAXCONN) != 0) return cannot_listen(at, errno);
 
   length = sizeof address;
@@ -124,29 +125,38 @@ struct TcpStream::Write : uv_write_t {
 
 TcpStream::TcpStream(Loop& loop, Descriptor socket, Events events)
     : state_(make_handle<State, uv_tcp_t>([&loop](uv_tcp_t* tcp) { return uv_tcp_init(loop.raw(), tcp); })) {
+  set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
   state_->events = std::move(events);
+  state_->socket = std::move(socket);
   state_->data = state_.get();
-  SWARM_CHECK(uv_tcp_open(state_.get(), socket.get()) == 0);
-  socket.release();
-  uv_tcp_nodelay(state_.get(), 1);
+}
+
+TcpStream::~TcpStream() { state_->socket.close(); }  // at once, and not with the handle's memory
+
+/// The loop's stream, which has the socket from now on.
+uv_stream_t* TcpStream::watched() {
+  if (state_->socket) {
+    SWARM_CHECK(uv_tcp_open(state_.get(), state_->socket.get()) == 0);
+    state_->socket.release();
+  }
+  return reinterpret_cast<uv_stream_t*>(static_cast<uv_tcp_t*>(state_.get()));
 }
 
 void TcpStream::end_with(State& state, int error) {
   if (state.data == nullptr || std::exchange(state.ended, true)) return;
-  uv_read_stop(reinterpret_cast<uv_stream_t*>(static_cast<uv_tcp_t*>(&state)));
+  if (!state.socket) uv_read_stop(reinterpret_cast<uv_stream_t*>(static_cast<uv_tcp_t*>(&state)));
   state.events.on_end(error);
 }
 
 void TcpStream::read(bool wanted) {
   wanted = wanted && !state_->ended;
   if (std::exchange(state_->reading, wanted) == wanted) return;
-  auto* stream = reinterpret_cast<uv_stream_t*>(static_cast<uv_tcp_t*>(state_.get()));
   if (!wanted) {
-    uv_read_stop(stream);
+    uv_read_stop(watched());
     return;
   }
   uv_read_start(
-      stream,
+      watched(),
       [](uv_handle_t*, std::size_t, uv_buf_t* into) noexcept {
         *into = uv_buf_init(reinterpret_cast<char*>(read_buffer().data()), static_cast<unsigned>(read_buffer().size()));
       },
@@ -157,21 +167,38 @@ void TcpStream::read(bool wanted) {
       });
 }
 
+void TcpStream::read_waiting() {
+  SWARM_CHECK(static_cast<bool>(state_->socket));
+  State& state = *state_;  // outlives us until the loop turns again
+  const auto count = ::recv(state.socket.get(), read_buffer().data(), read_buffer().size(), 0);
+  if (count > 0) return state.events.on_bytes(ByteView(read_buffer()).first(static_cast<std::size_t>(count)));
+  if (count == 0) return end_with(state, 0);
+  if (errno != EAGAIN && errno != EINTR) end_with(state, -errno);
+}
+
+/// How much of it the socket takes; an error is left for the loop to find.
+std::size_t TcpStream::send_now(ByteView bytes) {
+  const auto sent = ::send(state_->socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  return sent > 0 ? static_cast<std::size_t>(sent) : 0;
+}
+
 void TcpStream::write(Buffer bytes) {
-  auto* stream = reinterpret_cast<uv_stream_t*>(static_cast<uv_tcp_t*>(state_.get()));
   const auto part = [](ByteView view) {
     return uv_buf_init(const_cast<char*>(as_text(view).data()), static_cast<unsigned>(view.size()));
   };
   std::size_t sent = 0;
-  if (queued() == 0) {
+  if (state_->socket) {
+    sent = send_now(bytes);
+    if (sent == bytes.size()) return;
+  } else if (queued() == 0) {
     const auto whole = part(bytes);
-    sent = static_cast<std::size_t>(std::max(0, uv_try_write(stream, &whole, 1)));
+    sent = static_cast<std::size_t>(std::max(0, uv_try_write(watched(), &whole, 1)));
     if (sent == bytes.size()) return;
   }
   auto write = std::make_unique<Write>();
   write->bytes = std::move(bytes);
   const auto rest = part(ByteView(write->bytes).subspan(sent));
-  const int status = uv_write(write.get(), stream, &rest, 1, [](uv_write_t* request, int status) noexcept {
+  const int status = uv_write(write.get(), watched(), &rest, 1, [](uv_write_t* request, int status) noexcept {
     const std::unique_ptr<Write> done(static_cast<Write*>(request));
     auto& state = *static_cast<State*>(reinterpret_cast<uv_tcp_t*>(request->handle));
     if (state.data == nullptr) return;
@@ -186,8 +213,7 @@ void TcpStream::write(Buffer bytes) {
 
 void TcpStream::end() {
   auto request = std::make_unique<uv_shutdown_t>();
-  auto* stream = reinterpret_cast<uv_stream_t*>(static_cast<uv_tcp_t*>(state_.get()));
-  if (uv_shutdown(request.get(), stream, [](uv_shutdown_t* done, int) noexcept { delete done; }) == 0)
+  if (uv_shutdown(request.get(), watched(), [](uv_shutdown_t* done, int) noexcept { delete done; }) == 0)
     request.release();
 }
 
@@ -198,7 +224,12 @@ std::size_t TcpStream::queued() const {
 Endpoint TcpStream::local() const {
   sockaddr_storage address{};
   int length = sizeof address;
-  uv_tcp_getsockname(state_.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  if (state_->socket) {
+    auto size = static_cast<socklen_t>(length);
+    getsockname(state_->socket.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  } else {
+    uv_tcp_getsockname(state_.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  }
   return from_sockaddr(reinterpret_cast<sockaddr*>(&address));
 }
 

@@ -23,8 +23,11 @@ namespace swarm::uv {
 class TcpListener {
  public:
   using OnAccept = std::function<void(Descriptor socket, const Endpoint& from)>;
+  /// Of a protocol in which whoever connects speaks first: the system gives a connection when its first bytes are there
+  /// (Linux; about a second later when none come), so that they are read without waiting for them.
+  enum class First : std::uint8_t { anybody, visitor };
 
-  TcpListener(Loop& loop, OnAccept on_accept);
+  TcpListener(Loop& loop, OnAccept on_accept, First speaks = First::anybody);
   TcpListener(const TcpListener&) = delete;
   TcpListener& operator=(const TcpListener&) = delete;
 
@@ -44,13 +47,16 @@ class TcpListener {
 
   Loop& loop_;
   OnAccept on_accept_;  ///< until it listens
-  Descriptor socket_;   ///< closed after the poll handle stopped, hence above it
+  First speaks_;
+  Descriptor socket_;  ///< closed after the poll handle stopped, hence above it
   Descriptor spare_;
   Handle<State, uv_poll_t> poll_;
   Timer back_off_;
 };
 
-/// One connection that carries messages. Its callbacks may destroy it.
+/// One connection that carries messages. Its callbacks may destroy it. The loop learns of the socket only when there is
+/// something to wait for: a request that is there already, and a reply that fits into the socket, cost nothing more than
+/// reading and writing them.
 class TcpStream {
  public:
   struct Events {
@@ -60,10 +66,13 @@ class TcpStream {
   };
 
   TcpStream(Loop& loop, Descriptor socket, Events events);
+  ~TcpStream();
   TcpStream(const TcpStream&) = delete;
   TcpStream& operator=(const TcpStream&) = delete;
 
   void read(bool wanted);
+  /// What has come already, in this call; on_bytes or on_end may destroy this. Only before the first read(true).
+  void read_waiting();
   void write(Buffer bytes);
   void end();                  ///< ends our direction once everything has left
   std::size_t queued() const;  ///< bytes given to write() that are still here
@@ -72,11 +81,14 @@ class TcpStream {
  private:
   struct State : uv_tcp_t {
     Events events;
+    Descriptor socket;  ///< until the loop has it
     bool reading = false;
     bool ended = false;  ///< on_end was called
   };
   struct Write;
   static void end_with(State& state, int error);
+  uv_stream_t* watched();
+  std::size_t send_now(ByteView bytes);
 
   Handle<State, uv_tcp_t> state_;
 };

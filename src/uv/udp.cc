@@ -140,11 +140,13 @@ Result<Endpoint> UdpSocket::bind(const Endpoint& at) {
     socket = Descriptor(::socket(family, SOCK_DGRAM | flags, 0));
   }
   if (!socket) return cannot_bind(at, errno);
+  // Which address of ours a datagram came to, and an answer leaves from, is asked and said only where we have several.
+  const int several = at.address.is_unspecified() ? 1 : 0;
   if (family == AF_INET6) {
     set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, any ? 0 : 1);
-    set_option(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    set_option(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, several);
   } else {
-    set_option(socket, IPPROTO_IP, IP_PKTINFO, 1);
+    set_option(socket, IPPROTO_IP, IP_PKTINFO, several);
   }
   set_option(socket, SOL_SOCKET, SO_RCVBUF, socket_buffer_bytes);
   set_option(socket, SOL_SOCKET, SO_SNDBUF, socket_buffer_bytes);
@@ -168,6 +170,7 @@ Result<Endpoint> UdpSocket::bind(const Endpoint& at) {
   poll_ = std::move(poll);
   socket_ = std::move(socket);
   family_ = family;
+  bound_ = at.address.is_unspecified() ? IpAddress() : at.address;
   watch();
   return from_sockaddr(reinterpret_cast<sockaddr*>(&address));
 }
@@ -203,29 +206,32 @@ int UdpSocket::receive_batch() {
   for (unsigned i = 0; i < batch_max; ++i) {
     auto& header = batch.messages[i].msg_hdr;
     header = header_for(batch.envelopes[i], batch.bytes[i]);
+    if (!bound_.is_unspecified()) continue;
     header.msg_control = batch.envelopes[i].control.data();
     header.msg_controllen = batch.envelopes[i].control.size();
   }
   const State* const state = poll_.get();
+  const bool several = bound_.is_unspecified();
   const int count = ::recvmmsg(socket_.get(), batch.messages.data(), batch_max, 0, nullptr);
   for (int i = 0; i < count; ++i) {
     auto& message = batch.messages[static_cast<unsigned>(i)];
     if ((message.msg_hdr.msg_flags & MSG_TRUNC) != 0) continue;
     const auto from = from_sockaddr(static_cast<const sockaddr*>(message.msg_hdr.msg_name));
     const auto bytes = ByteView(batch.bytes[static_cast<unsigned>(i)]).first(message.msg_len);
-    state->on_datagram(bytes, from, local_address(message.msg_hdr));
+    state->on_datagram(bytes, from, several ? local_address(message.msg_hdr) : bound_);
     if (state->data == nullptr) return count;
   }
   return count;
 }
 
 bool UdpSocket::send(const Endpoint& to, ByteView bytes, const IpAddress& from) {
+  const IpAddress source = from == bound_ ? IpAddress() : from;
   if (!socket_ || bytes.size() > datagram_bytes_max) return false;
   if (family_ == AF_INET && !(to.address.is_v4() && (from.is_unspecified() || from.is_v4()))) return false;
   if (!receiving_) {
     Envelope envelope;
     const ByteSpan unchanged(const_cast<std::uint8_t*>(bytes.data()), bytes.size());  // sendmsg only reads them
-    const auto header = header_to(to, envelope, unchanged, family_, from);
+    const auto header = header_to(to, envelope, unchanged, family_, source);
     return ::sendmsg(socket_.get(), &header, 0) >= 0;
   }
   if (outgoing().used == batch_max) flush();
@@ -233,7 +239,7 @@ bool UdpSocket::send(const Endpoint& to, ByteView bytes, const IpAddress& from) 
   const unsigned i = batch.used++;
   const auto copy = ByteSpan(batch.bytes[i]).first(bytes.size());
   std::copy(bytes.begin(), bytes.end(), copy.begin());
-  batch.messages[i].msg_hdr = header_to(to, batch.envelopes[i], copy, family_, from);
+  batch.messages[i].msg_hdr = header_to(to, batch.envelopes[i], copy, family_, source);
   return true;
 }
 

@@ -55,6 +55,7 @@ class UdpSocket {
   Loop& loop_;
   OnDatagram on_datagram_;  ///< until it is bound
   int family_ = 0;          ///< of the socket
+  IpAddress bound_;         ///< our only address there; unspecified: there may be several
   bool receiving_ = false;  ///< what is sent waits for the end of the batch
   Descriptor socket_;       ///< closed after the poll handle stopped, hence above it
   Handle<State, uv_poll_t> poll_;

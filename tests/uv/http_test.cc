@@ -443,6 +443,24 @@ TEST_CASE("an idle connection is ended after its time, one that is used is not")
   CHECK(server.http.connections() == 0);
 }
 
+TEST_CASE("a visitor that thinks before it speaks, and speaks in parts, is answered") {
+  const auto loop = make_loop();
+  Server server(*loop);
+  RawClient silent(*loop, server.at);
+  std::vector<std::unique_ptr<RawClient>> others;
+  for (int i = 0; i < 3; ++i) {
+    others.push_back(std::make_unique<RawClient>(*loop, server.at));
+    others.back()->say("GET /part");
+  }
+  REQUIRE(run_until(*loop, [&] { return server.http.connections() == 3; }));
+  CHECK(server.asked.empty());
+  for (auto& other : others) other->say("s HTTP/1.1\r\nHost: x\r\n\r\n");
+  for (auto& other : others) CHECK(other->wait_for("GET /parts 0"));
+  silent.say("GET /late HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  CHECK(silent.wait_for("GET /late 0"));
+  CHECK(silent.wait_for_end());
+}
+
 TEST_CASE("a large upload gets the time that it needs") {
   const auto loop = make_loop();
   auto limits = short_limits();
@@ -464,7 +482,11 @@ TEST_CASE("beyond the greatest number of connections the idle ones make room") {
   limits.connections_max = 5;
   Server server(*loop, limits);
   std::vector<std::unique_ptr<RawClient>> idle;
-  for (int i = 0; i < 20; ++i) idle.push_back(std::make_unique<RawClient>(*loop, server.at));
+  for (int i = 0; i < 20; ++i) {
+    idle.push_back(std::make_unique<RawClient>(*loop, server.at));
+    idle.back()->say("GET /idle HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(idle.back()->wait_for("HTTP/1.1 200"));
+  }
   HttpClient client(*loop);
   CHECK(body(get(*loop, client, server.url("/x"))) == "GET /x 0");
   CHECK(server.http.connections() == 5);
@@ -492,6 +514,8 @@ TEST_CASE("a server that stops lets replies leave and then is done") {
   const auto loop = make_loop();
   Server server(*loop);
   RawClient idle(*loop, server.at);
+  idle.say("GET /idle HTTP/1.1\r\nHost: x\r\n\r\n");
+  REQUIRE(idle.wait_for("HTTP/1.1 200"));
   RawClient waiting(*loop, server.at);
   waiting.say("GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
   REQUIRE(run_until(*loop, [&] { return server.held.size() == 1; }));
