@@ -100,8 +100,8 @@ def small(bench):
     rows = []
     with hosts.Lan(2) as lan:
         torrent = os.path.join(bench.work, 'small.torrent')
-        seed = Swarm(lan[0], ['seed', folder, '--output', torrent, '--interface', lan[0].ip4, '--port', '6881', '-t', lan[0].ip4], work=bench.work)
         tracker = Tracker(lan[0], bench.work)
+        seed = Swarm(lan[0], ['seed', folder, '--output', torrent, '--interface', lan[0].ip4, '--port', '6881', '-t', tracker.address], work=bench.work)
         with Account(seed) as seeding:
             hashed = seed.event('start', 120)['at'] - seed.started
             get = Get(lan[1], bench.work, torrent, '--peer', '%s:6881' % lan[0].ip4, folder=bench.folder('got'))
