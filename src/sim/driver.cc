@@ -125,11 +125,12 @@ void Driver::later(Instant at, F what) {
 void Driver::after_input() {
   core::carry_out(client_, *this);
   while (!sendable_.empty()) {
-    const auto conns = std::exchange(sendable_, {});
-    for (const ConnId conn : conns) {
+    std::swap(sendable_, sending_);  // both keep their memory
+    for (const ConnId conn : sending_) {
       if (const auto found = conns_.find(number(conn)); found != conns_.end()) found->second.listed = false;
       pull(conn);
     }
+    sending_.clear();
   }
 }
 

@@ -145,9 +145,9 @@ class Driver final : public Process {
   Options options_;
   Random chance_;  ///< of this node's own deeds, apart from the core's
   core::Client client_;
-  FlatMap<std::uint32_t, Conn> conns_;  ///< ordered: it is walked
-  std::vector<Torrent> torrents_;       ///< by TorrentId
-  std::vector<ConnId> sendable_;
+  FlatMap<std::uint32_t, Conn> conns_;      ///< ordered: it is walked
+  std::vector<Torrent> torrents_;           ///< by TorrentId
+  std::vector<ConnId> sendable_, sending_;  ///< to be pulled from, and those that are just now
   std::map<std::uint32_t, Asked> asked_;
   core::Outgoing out_;
   Run arriving_;                       ///< the run that the core is being given,

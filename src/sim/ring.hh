@@ -4,9 +4,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace swarm::sim {
 
@@ -17,19 +18,19 @@ class Ring {
  public:
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
-  T& operator[](std::size_t i) { return slots_[(head_ + i) & (slots_.size() - 1)]; }
-  const T& operator[](std::size_t i) const { return slots_[(head_ + i) & (slots_.size() - 1)]; }
+  T& operator[](std::size_t i) { return slots_[(head_ + i) & (capacity_ - 1)]; }
+  const T& operator[](std::size_t i) const { return slots_[(head_ + i) & (capacity_ - 1)]; }
   T& front() { return slots_[head_]; }
   const T& front() const { return slots_[head_]; }
   T& back() { return (*this)[size_ - 1]; }
   const T& back() const { return (*this)[size_ - 1]; }
 
   void push_back(const T& value) {
-    if (size_ == slots_.size()) grow();
-    slots_[(head_ + size_++) & (slots_.size() - 1)] = value;
+    if (size_ == capacity_) grow();
+    slots_[(head_ + size_++) & (capacity_ - 1)] = value;
   }
   void pop_front() {
-    head_ = (head_ + 1) & (slots_.size() - 1);
+    head_ = (head_ + 1) & (capacity_ - 1);
     --size_;
   }
   void pop_back() { --size_; }
@@ -37,14 +38,17 @@ class Ring {
 
  private:
   void grow() {
-    std::vector<T> bigger(slots_.empty() ? 4 : 2 * slots_.size());
+    const std::uint32_t capacity = capacity_ == 0 ? 4 : 2 * capacity_;
+    auto bigger = std::make_unique<T[]>(capacity);
     for (std::size_t i = 0; i < size_; ++i) bigger[i] = (*this)[i];
     slots_ = std::move(bigger);
+    capacity_ = capacity;
     head_ = 0;
   }
 
-  std::vector<T> slots_;  ///< a power of two of them
-  std::size_t head_ = 0, size_ = 0;
+  std::unique_ptr<T[]> slots_;
+  std::uint32_t capacity_ = 0;  ///< a power of two, or 0
+  std::uint32_t head_ = 0, size_ = 0;
 };
 
 }  // namespace swarm::sim

@@ -59,22 +59,22 @@ class Flow {
     std::uint32_t received = 0;  ///< bytes that arrived,
     std::uint32_t read = 0;      ///< and bytes that the sender's buffer need no longer hold
   };
-  Ring<Chunk> chunks;  ///< that arrived and wait for the receiver's line
-  Ring<Chunk> late;    ///< that arrived after the path was cut
-  Ring<Ack> acks;      ///< on their way back
-  Congestion congestion;
-  std::uint64_t buffer_bytes = 0;  ///< that the sender's buffer takes
-  std::uint64_t buffered = 0;      ///< given and not acknowledged: what the sender's buffer holds
-  std::uint64_t room_wanted = 0;   ///< on_room() is promised when the buffer takes so much; 0: it is not
-  Instant arrives_last{}, ready_last{}, acknowledged_last{};
-  Instant wake_at = Instant::max();  ///< an acknowledgement that the flow waits for
-  std::uint32_t again_bytes = 0;     ///< were lost and are sent once more with the next chunk
+  Ring<Chunk> chunks;                ///< that arrived and wait for the receiver's line
+  Ring<Chunk> late;                  ///< that arrived after the path was cut
   std::uint32_t served_unready = 0;  ///< chunks that the receiver's line has served and that lack something before them
+  std::uint32_t again_bytes = 0;     ///< were lost and are sent once more with the next chunk
   bool end_wanted = false, end_sent = false;
   bool in_up_queue = false, in_down_queue = false;
   bool held_back = false;  ///< by its window
   bool parked = false;     ///< its path is cut; it goes on when the network says so
   bool paused = false;     ///< the receiver does not read
+  Ring<Ack> acks;          ///< on their way back
+  Congestion congestion;
+  std::uint64_t buffer_bytes = 0;    ///< that the sender's buffer takes
+  std::uint64_t buffered = 0;        ///< given and not acknowledged: what it holds
+  std::uint64_t room_wanted = 0;     ///< on_room() is promised when the buffer takes so much; 0: it is not
+  Instant wake_at = Instant::max();  ///< an acknowledgement that the flow waits for
+  Instant arrives_last{}, ready_last{}, acknowledged_last{};
 
  private:
   struct Segment {
