@@ -28,12 +28,15 @@ std::uint64_t mix(std::uint64_t h) {  // MurmurHash3's finaliser: every bit of t
 /// What one person controls: an IPv4 address, or an IPv6 network.
 std::uint64_t owner(const IpAddress& a) { return a.is_v4() ? load_u32(&a.bytes[12]) : load_u64(a.bytes.data()); }
 
-/// Rule 3, but for the asker itself.
-bool can_use(const Directory::Asker& asker, const Endpoint& peer) {
+/// Rule 3, of what no asker can use.
+bool can_be_given(const Endpoint& peer) {
   const auto& a = peer.address;
-  if (peer.port == 0 || a.is_unspecified() || a.is_multicast() || a.is_link_local()) return false;
-  if (a.is_loopback() && !asker.here) return false;
-  return a.is_v4() || !asker.endpoint.address.is_v4() || asker.here;
+  return peer.port != 0 && !a.is_unspecified() && !a.is_multicast() && !a.is_link_local();
+}
+
+/// Rule 3, of an address that can be given, but for the asker itself.
+bool can_use(const Directory::Asker& asker, const IpAddress& a) {
+  return asker.here || (!a.is_loopback() && (a.is_v4() || !asker.endpoint.address.is_v4()));
 }
 
 }  // namespace
@@ -125,40 +128,52 @@ Directory::Directory(Limits limits, Random& random)
 
 Directory::~Directory() = default;
 
+Directory::Entry* Directory::find(const InfoHash& torrent) const {
+  if (last_ != nullptr && last_->first == torrent) return last_;
+  const auto found = swarms_.find(torrent);
+  if (found != swarms_.end()) last_ = const_cast<Entry*>(&*found);  // which its owner may change
+  return found == swarms_.end() ? nullptr : last_;
+}
+
 bool Directory::announce(const InfoHash& torrent, const Peer& peer, bool completed, Duration lifetime, Instant now) {
   const auto expires_s = whole_seconds(now + lifetime);
-  auto found = swarms_.find(torrent);
-  if (found != swarms_.end()) {
+  auto* found = find(torrent);
+  if (found != nullptr) {
     auto& swarm = found->second;
     swarm.downloaded += completed ? 1 : 0;
     if (auto at = swarm.find(peer.endpoint); at != no_place) {
       at = swarm.set_seed(at, peer.seed);
-      static_cast<Peer&>(swarm.peers[at]) = peer;
+      auto& stored = swarm.peers[at];
+      const bool can_be_given = stored.can_be_given;  // its endpoint is the same
+      static_cast<Peer&>(stored) = peer;
+      stored.can_be_given = can_be_given;
       swarm.peers[at].expires_s = expires_s;
       return true;
     }
   }
   const auto from = owner(peer.endpoint.address);
-  if (is_crowded(found == swarms_.end() ? nullptr : &*found, from)) return false;
+  if (is_crowded(found, from)) return false;
   if (peers_ >= limits_.peers_max && !make_room()) return false;
-  found = swarms_.find(torrent);  // it may itself have made room
-  if (found == swarms_.end()) {
+  found = find(torrent);  // it may itself have made room
+  if (found == nullptr) {
     if (swarms_.size() >= limits_.torrents_max && !make_room()) return false;
-    found = swarms_.try_emplace(torrent).first;
+    found = &*swarms_.try_emplace(torrent).first;
     auto& swarm = found->second;
     swarm.downloaded = completed ? 1 : 0;
     swarm.first_owner = crowds_->owner_of_torrents(from);
     swarm.began_here = true;
     ++crowds_->torrents(swarm.first_owner);
   }
-  insert(*found, Stored{peer, expires_s});
+  Stored stored{peer, expires_s};
+  stored.can_be_given = can_be_given(peer.endpoint);
+  insert(*found, stored);
   settle(*found);
   return true;
 }
 
 void Directory::remove(const InfoHash& torrent, const Endpoint& peer) {
-  const auto found = swarms_.find(torrent);
-  if (found == swarms_.end()) return;
+  auto* found = find(torrent);
+  if (found == nullptr) return;
   const auto at = found->second.find(peer);
   if (at == no_place) return;
   erase(*found, at);
@@ -168,8 +183,8 @@ void Directory::remove(const InfoHash& torrent, const Endpoint& peer) {
 std::vector<wire::AnnouncedPeer> Directory::peers_for(const InfoHash& torrent, const Asker& asker, std::size_t want,
                                                       const Reach& reach, Instant now) {
   std::vector<wire::AnnouncedPeer> out;
-  const auto found = swarms_.find(torrent);
-  if (found == swarms_.end() || want == 0) return out;
+  const auto* found = find(torrent);
+  if (found == nullptr || want == 0) return out;
   const auto& swarm = found->second;
   const std::size_t first = asker.seed ? swarm.seeds : 0;
   const std::size_t count = swarm.peers.size() - first;
@@ -178,20 +193,29 @@ std::vector<wire::AnnouncedPeer> Directory::peers_for(const InfoHash& torrent, c
   // A random start and a random stride without a common divisor visit each peer once, in an order that needs no memory.
   std::size_t stride = 1 + random_.below(count);
   while (std::gcd(stride, count) != 1) ++stride;
+  stride %= count;
   std::size_t at = random_.below(count);
-  for (std::size_t i = 0; i < std::min(count, looked_at_max) && out.size() < want; ++i, at = (at + stride) % count) {
+  const auto now_s = whole_seconds(now);
+  out.reserve(std::min(count, want));
+  for (std::size_t i = 0; i < std::min(count, looked_at_max) && out.size() < want; ++i) {
     const auto& peer = swarm.peers[first + at];
-    if (peer.expires_s <= whole_seconds(now)) continue;
+    at += stride;
+    if (at >= count) at -= count;
+    if (peer.expires_s <= now_s) continue;
     if (peer.endpoint == asker.endpoint || (peer.id == asker.id && asker.id != PeerId())) continue;
-    const auto endpoint = peer.here && !asker.here && peer.endpoint.port != 0 ? reach(peer) : peer.endpoint;
-    if (can_use(asker, endpoint)) out.push_back({endpoint, peer.id});
+    if (peer.here && !asker.here && peer.endpoint.port != 0) {
+      const auto endpoint = reach(peer);
+      if (can_be_given(endpoint) && can_use(asker, endpoint.address)) out.push_back({endpoint, peer.id});
+    } else if (peer.can_be_given && can_use(asker, peer.endpoint.address)) {
+      out.push_back({peer.endpoint, peer.id});
+    }
   }
   return out;
 }
 
 Directory::Counts Directory::counts(const InfoHash& torrent) const {
-  const auto found = swarms_.find(torrent);
-  if (found == swarms_.end()) return {};
+  const auto* found = find(torrent);
+  if (found == nullptr) return {};
   const auto& s = found->second;
   return {s.seeds, static_cast<std::uint32_t>(s.peers.size()) - s.seeds, s.downloaded};
 }
@@ -298,6 +322,7 @@ void Directory::drop(Entry& entry) {
   swarm.peers.clear();
   swarm.kept = true;  // an empty kept swarm is no single one: this takes it out of singles_
   settle(entry);
+  if (last_ == &entry) last_ = nullptr;
   swarms_.erase(InfoHash(entry.first));
 }
 

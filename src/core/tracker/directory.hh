@@ -50,7 +50,8 @@ class Directory {
     Endpoint endpoint;  ///< source address and listening port
     PeerId id;
     bool seed : 1 = false;
-    bool here : 1 = false;  ///< on the tracker's own machine
+    bool here : 1 = false;          ///< on the tracker's own machine
+    bool can_be_given : 1 = false;  ///< rule 3, as far as it is not about who asks: found out once, when it announces
   };
   struct Asker {
     Endpoint endpoint;
@@ -92,6 +93,7 @@ class Directory {
   using Entry = Swarms::value_type;
 
   class Crowds;
+  Entry* find(const InfoHash& torrent) const;
   bool is_crowded(const Entry* swarm, std::uint64_t owner) const;
   bool make_room();
   void insert(Entry& swarm, const Stored& peer);
@@ -102,7 +104,8 @@ class Directory {
   Limits limits_;
   Random& random_;
   Swarms swarms_;
-  std::vector<Entry*> singles_;  ///< what rule 5 may evict, in no order; each knows its place
+  mutable Entry* last_ = nullptr;  ///< found last: an announce asks for its torrent three times
+  std::vector<Entry*> singles_;    ///< what rule 5 may evict, in no order; each knows its place
   std::unique_ptr<Crowds> crowds_;
   std::size_t peers_ = 0;
   std::size_t next_bucket_ = 0;  ///< where the next sweep goes on

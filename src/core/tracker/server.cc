@@ -27,13 +27,16 @@ constexpr std::size_t view_nodes_max = 4'000;  ///< so that the status stays wit
 constexpr std::size_t view_files_max = 4'000;
 constexpr Duration heartbeat_lifetime = 45s;
 constexpr Duration tick = 1s;
+constexpr std::size_t usual_headers = 4;  ///< of a response, with Server
 
 wire::HttpResponse reply(int status, std::string_view type, Buffer body) {
   wire::HttpResponse r;
   r.status = status;
-  r.headers.set("Content-Type", std::string(type));
-  r.headers.set("Cache-Control", "no-store");
-  r.headers.set("X-Content-Type-Options", "nosniff");
+  auto& fields = r.headers.fields;
+  fields.reserve(usual_headers);
+  fields.emplace_back("Content-Type", type);
+  fields.emplace_back("Cache-Control", "no-store");
+  fields.emplace_back("X-Content-Type-Options", "nosniff");
   r.body = std::move(body);
   return r;
 }
@@ -135,11 +138,13 @@ struct TrackerServer::Parts {
 
   /// One request, with what it comes with.
   struct Call : Caller {
+    const Parts& parts;
     const wire::HttpRequest& request;
-    std::string url;  ///< base of links that the asker can follow
 
-    Call(const wire::HttpRequest& r, const Endpoint& f, const Endpoint& l, Instant n, std::string u)
-        : Caller(f, l, n), request(r), url(std::move(u)) {}
+    Call(const Parts& p, const wire::HttpRequest& r, const Endpoint& f, const Endpoint& l, Instant n)
+        : Caller(f, l, n), parts(p), request(r) {}
+    /// Base of links that the asker can follow; announces have none.
+    std::string url() const { return parts.base_url(request, local); }
   };
 
   TrackerReply answer(const Call& call);
@@ -188,7 +193,7 @@ TrackerReply TrackerServer::on_request(const wire::HttpRequest& request, const E
                                        Instant now) {
   auto& p = *parts_;
   if (!p.next_tick) p.next_tick = now + tick;
-  auto r = p.answer({request, from, local, now, p.base_url(request, local)});
+  auto r = p.answer({p, request, from, local, now});
   ++p.counted.requests_total[r.response.status];
   r.response.headers.set("Server", "swarm/" + p.options.version);
   r.response.keep_alive = request.keep_alive;
@@ -263,11 +268,11 @@ wire::HttpResponse TrackerServer::Parts::route(const Call& call) {
   if (!is_read(request)) return not_allowed("GET, HEAD");
   if (path == "/announce") return announce(call);
   if (path == "/scrape") return scrape(call);
-  if (path == "/api/v1/hello") return json(200, to_json(hello(call.url)));
-  if (path == "/api/v1/files") return json(200, to_json(catalogued(call.url)));
-  if (path == "/api/v1/status") return json(200, to_json(status(call.url, call.now)));
+  if (path == "/api/v1/hello") return json(200, to_json(hello(call.url())));
+  if (path == "/api/v1/files") return json(200, to_json(catalogued(call.url())));
+  if (path == "/api/v1/status") return json(200, to_json(status(call.url(), call.now)));
   if (path == "/api/v1/nodes")
-    return json(200, to_json(wire::Status{hello(call.url), nodes.view(view_nodes_max, call.now), {}}));
+    return json(200, to_json(wire::Status{hello(call.url()), nodes.view(view_nodes_max, call.now), {}}));
   if (path == "/api/v1/events") return not_allowed("GET");
   if (const auto name = name_in(path, "/t/", ".torrent")) return get_file(call, *name);
   if (path == "/healthz" || path == "/readyz") return text(200, "ok\n");
@@ -358,7 +363,7 @@ wire::HttpResponse TrackerServer::Parts::get_file(const Call& call, const std::s
   const auto* file = catalogue.find(name);
   if (file == nullptr) return not_found(name);
   auto body = file->torrent;
-  const auto own = call.url + "/announce";
+  const auto own = call.url() + "/announce";
   if (auto m = wire::parse_metainfo(file->torrent, name); m && !m->is_private) {
     const auto names_us = [&own](const auto& tier) { return std::ranges::find(tier, own) != tier.end(); };
     if (std::ranges::none_of(m->trackers, names_us)) {
@@ -375,7 +380,7 @@ TrackerReply TrackerServer::Parts::put_file(const Call& call, const std::string&
   auto change = catalogue.plan(name, call.request.body, asks_to_replace(call.request.query()));
   if (!change) return {api_error(change.error()), std::nullopt, std::nullopt};
   const auto what = change->what;
-  const auto file = linked(status_file(name, change->file), call.url);
+  const auto file = linked(status_file(name, change->file), call.url());
   TrackerReply r{json(what == Catalogue::Put::added ? 201 : 200, to_json(std::vector{file})), {}, {}};
   if (what == Catalogue::Put::unchanged) return r;
   const auto* old = catalogue.find(name);
@@ -430,11 +435,11 @@ wire::HttpResponse TrackerServer::Parts::not_found(const std::string& name) {
 
 wire::HttpResponse TrackerServer::Parts::welcome(const Call& call) {
   std::string page = fmt::format("This is a swarm tracker, version {}.\n\n", options.version);
-  page += fmt::format("  see what is shared    swarm status -t {}\n", call.url);
-  page += fmt::format("  share a file          swarm seed FILE -t {}\n", call.url);
-  page += fmt::format("  get it elsewhere      swarm get NAME -t {}\n\n", call.url);
-  page +=
-      fmt::format("Any BitTorrent client can join: {}/t/NAME.torrent, announce at {}/announce\n", call.url, call.url);
+  page += fmt::format("  see what is shared    swarm status -t {}\n", call.url());
+  page += fmt::format("  share a file          swarm seed FILE -t {}\n", call.url());
+  page += fmt::format("  get it elsewhere      swarm get NAME -t {}\n\n", call.url());
+  page += fmt::format("Any BitTorrent client can join: {}/t/NAME.torrent, announce at {}/announce\n", call.url(),
+                      call.url());
   return text(200, page);
 }
 
@@ -465,7 +470,7 @@ wire::HttpResponse TrackerServer::Parts::metrics() {
 TrackerReply TrackerServer::Parts::follow(const Call& call) {
   look(call.now);
   const auto last = call.request.headers.find("last-event-id");
-  const auto follower = events.follow(call.url, last.value_or(""), call.now);
+  const auto follower = events.follow(call.url(), last.value_or(""), call.now);
   if (!follower) {
     TrackerReply full{api_error(503, "too_many", "too many follow the events already", "ask for the status"), {}, {}};
     full.response.headers.set("Retry-After", "15");
