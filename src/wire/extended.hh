@@ -24,7 +24,8 @@ inline constexpr ExtensionMessage ut_metadata{"ut_metadata", 1};  ///< BEP 9, wi
 inline constexpr ExtensionMessage ut_pex{"ut_pex", 2};            ///< BEP 11, wire/pex.hh
 inline constexpr ExtensionMessage lt_donthave{"lt_donthave", 3};  ///< BEP 54: takes a HAVE back
 inline constexpr ExtensionMessage upload_only{"upload_only", 4};  ///< BEP 21's flag, when it changes later on
-inline constexpr std::array extension_messages = {ut_metadata, ut_pex, lt_donthave, upload_only};
+inline constexpr ExtensionMessage sw_turns{"sw_turns", 5};        ///< wire/turns.hh
+inline constexpr std::array extension_messages = {ut_metadata, ut_pex, lt_donthave, upload_only, sw_turns};
 
 struct ExtendedHandshake {
   std::vector<std::pair<std::string, std::uint8_t>> messages;  ///< m: name → id at the sender's side; 0 switches it off

@@ -5,6 +5,7 @@
 #include "fuzz/target.hh"
 #include "wire/extended.hh"
 #include "wire/pex.hh"
+#include "wire/turns.hh"
 #include "wire/ut_metadata.hh"
 
 using namespace swarm;
@@ -53,6 +54,7 @@ void check_small(ByteView payload) {
   SWARM_CHECK(piece.has_value() == (payload.size() == 4));
   if (piece) SWARM_CHECK(as_text(encode_dont_have(*piece)) == as_text(payload));
   SWARM_CHECK(decode_upload_only(payload).has_value() == (payload.size() == 1));
+  if (const auto turns = decode_turns(payload, 0x40000000)) SWARM_CHECK(as_text(encode(*turns)) == as_text(payload));
 }
 
 }  // namespace

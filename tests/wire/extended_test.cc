@@ -122,6 +122,7 @@ TEST_CASE("extension messages: each has a name and an id of its own") {
   CHECK(ut_pex.name == "ut_pex");
   CHECK(lt_donthave.name == "lt_donthave");
   CHECK(upload_only.name == "upload_only");
+  CHECK(sw_turns.name == "sw_turns");
 }
 
 TEST_CASE("lt_donthave is four bytes, upload_only is one") {

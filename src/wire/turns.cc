@@ -1,0 +1,34 @@
+#include "wire/turns.hh"
+
+#include "base/check.hh"
+
+namespace swarm::wire {
+
+namespace {
+using Kind = TurnsMessage::Kind;
+bool has_pieces(Kind kind) { return kind != Kind::ask && kind != Kind::wait; }
+}  // namespace
+
+Buffer encode(const TurnsMessage& message) {
+  SWARM_CHECK(has_pieces(message.kind) ? message.pieces.size() <= turns_pieces_max : message.pieces.empty());
+  Buffer payload(1 + 4 * message.pieces.size());
+  payload[0] = static_cast<std::uint8_t>(message.kind);
+  for (std::size_t i = 0; i < message.pieces.size(); ++i) store_u32(&payload[1 + 4 * i], number(message.pieces[i]));
+  return payload;
+}
+
+std::optional<TurnsMessage> decode_turns(ByteView payload, std::uint32_t pieces) {
+  if (payload.empty() || payload[0] > static_cast<std::uint8_t>(Kind::lacking)) return std::nullopt;
+  TurnsMessage message{Kind{payload[0]}, {}};
+  const ByteView list = payload.subspan(1);
+  if (list.size() % 4 != 0 || list.size() / 4 > turns_pieces_max) return std::nullopt;
+  if (has_pieces(message.kind) == list.empty()) return std::nullopt;
+  message.pieces.reserve(list.size() / 4);
+  for (std::size_t i = 0; i < list.size(); i += 4) {
+    message.pieces.push_back(PieceIndex{load_u32(&list[i])});
+    if (number(message.pieces.back()) >= pieces) return std::nullopt;
+  }
+  return message;
+}
+
+}  // namespace swarm::wire

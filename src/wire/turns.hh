@@ -1,0 +1,37 @@
+// The sw_turns messages, by which swarm nodes tell each other who shall send what to whom (core/torrent/turns.hh has the policy).
+//
+// They travel inside the extension protocol (BEP 10) under the name "sw_turns" of its handshake, so that only who names it there
+// is sent any. After the sub-id: one byte for the kind, then pieces as 4 bytes each, big endian.
+//
+//   0 ask       from now on the receiver asks this sender for blocks as it likes (so it is before the first of these)
+//   1 wait      from now on it asks for those pieces only that the sender offers
+//   2 offer     the sender would send these now: ask for them, or answer with 3 or 4
+//   3 taken     these are on their way to the sender from somebody: do not offer them, count them as held
+//   4 unwanted  the sender does not want these: do not offer them
+//   5 lacking   what was said by 3 or 4 no longer holds
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.hh"
+#include "base/ids.hh"
+
+namespace swarm::wire {
+
+struct TurnsMessage {
+  enum class Kind : std::uint8_t { ask, wait, offer, taken, unwanted, lacking };
+  Kind kind = Kind::ask;
+  std::vector<PieceIndex> pieces;  ///< none for ask and wait
+
+  bool operator==(const TurnsMessage&) const = default;
+};
+inline constexpr std::size_t turns_pieces_max = 4096;  ///< in one message
+
+/// At most turns_pieces_max pieces.
+Buffer encode(const TurnsMessage& message);
+/// Nothing when the kind is unknown, the length does not fit, there are too many pieces, or one is not below `pieces`.
+std::optional<TurnsMessage> decode_turns(ByteView payload, std::uint32_t pieces);
+
+}  // namespace swarm::wire
