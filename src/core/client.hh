@@ -22,6 +22,12 @@
 
 namespace swarm::core {
 
+/// How a node chooses pieces, and to whom it gives them, among swarm nodes.
+enum class Policy : std::uint8_t {
+  spread,  ///< givers offer pieces by turns (torrent/turns.hh)
+  rarest,  ///< rarest first, asked of all neighbours at a time, as by any other client
+};
+
 struct ClientOptions {
   PeerId peer_id;
   std::string node_id;  ///< 16 hex digits; for swarm trackers
@@ -32,6 +38,7 @@ struct ClientOptions {
   std::uint64_t rate_up_max = 0;     ///< bytes/s for the process; 0: unlimited
   std::uint64_t rate_down_max = 0;
   std::uint32_t peers_max = 200;  ///< connections per torrent
+  Policy policy = Policy::spread;
 };
 
 /// What a torrent is, as far as the core must know: piece digests and file paths stay with the driver.

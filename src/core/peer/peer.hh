@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/bitfield.hh"
 #include "base/endpoint.hh"
@@ -43,11 +44,14 @@ struct Peer {
   bool closing = false;    ///< on the list of connections to end; nothing more is read or said
   bool fast = false, extended = false;
   struct Extensions {  ///< ids under which it takes our messages (BEP 10); 0: it does not
-    std::uint8_t metadata = 0, pex = 0;
+    std::uint8_t metadata = 0, pex = 0, turns = 0;
   };
   Extensions theirs;
   std::optional<Pex> pex;    ///< once it takes part in peer exchange
   bool cooperative = false;  ///< a swarm node
+  bool waits = false;        ///< it gives by turns: it is asked only for what it offers
+  /// Pieces that it has offered, and of which blocks are still to be asked for; at most Torrent::granted_max.
+  std::vector<PieceIndex> granted;
   bool upload_only = false;  ///< BEP 21
   PeerId id;
 

@@ -6,6 +6,8 @@ namespace swarm::core {
 
 namespace {
 constexpr double slack_s = 0.15;
+constexpr double slack_in_turn_s = 0.01;
+constexpr std::size_t window_in_turn_min = 4;
 constexpr double slack_bytes_max = 4 << 20;
 constexpr std::size_t slow_start_max = static_cast<std::size_t>(slack_bytes_max) / wire::block_bytes;
 }  // namespace
@@ -41,6 +43,13 @@ void Requests::widen(double rate, Instant now) {
     --window_;
   }
   window_ = std::clamp<std::size_t>(window_, 2, std::max<std::size_t>(peer_limit_, 2));
+}
+
+std::size_t Requests::room_in_turn(double rate) const {
+  const double path = any_block_ ? rate * (2 * seconds(delay_min_) + slack_in_turn_s) : 0;
+  const auto window = std::clamp<std::size_t>(static_cast<std::size_t>(path / wire::block_bytes), window_in_turn_min,
+                                              std::max<std::size_t>(peer_limit_, window_in_turn_min));
+  return window > size() ? window - size() : 0;
 }
 
 bool Requests::drop(const wire::BlockRef& block) {

@@ -7,6 +7,8 @@
 //    16 blocks, up to rule 1's 4 MiB.
 // 3. Never more than the peer's reqq, never fewer than 2.
 // 4. A peer that sent nothing for 60 s although asked is snubbed; after that one block at a time.
+// 5. Of a peer that gives by turns only what its path holds twice over is asked for ahead, and 10 ms more, but at least 4 blocks.
+//    Rationale: what waits in a stream holds up the words that come behind it, and those start the next turn.
 // Blocks come back in the order asked from almost every client, so looking one up is O(1) then, O(window) at worst.
 #pragma once
 
@@ -33,6 +35,8 @@ class Requests {
 
   std::size_t size() const { return pending_.size(); }
   std::size_t room() const { return window_ > size() ? window_ - size() : 0; }
+  /// The same for a peer that gives by turns (rule 5).
+  std::size_t room_in_turn(double rate) const;
   std::size_t window() const { return window_; }
   bool snubbed(Instant now) const { return !pending_.empty() && now - last_progress_ > 60s; }
   /// Since when the oldest request waits without any block in between.

@@ -51,6 +51,41 @@ void Download::next_run(ConnId conn, std::uint64_t bytes_max, std::uint64_t from
   if (start) take_run(conn, bytes_max, *start, out);
 }
 
+bool Download::grant(PieceIndex piece, ConnId conn) {
+  if (picker_.take(piece)) begin(piece, conn);
+  const auto it = begun_.find(number(piece));
+  if (it == begun_.end() || it->second.free == 0) return false;
+  Begun& b = it->second;
+  if (b.alone && b.owner && *b.owner != conn) return false;
+  if (b.alone) b.owner = conn;
+  return true;
+}
+
+void Download::next_of(PieceIndex piece, ConnId conn, std::size_t most, std::vector<BlockRef>& out) {
+  if (const auto it = begun_.find(number(piece)); it != begun_.end()) take_free(it->first, it->second, conn, most, out);
+}
+
+bool Download::has_free(PieceIndex piece) const {
+  const auto it = begun_.find(number(piece));
+  return it != begun_.end() && it->second.free > 0;
+}
+
+bool Download::asked_of(PieceIndex piece, ConnId conn) const {
+  const auto it = begun_.find(number(piece));
+  if (it == begun_.end()) return false;
+  const Begun& b = it->second;
+  for (std::size_t i = 0; i < b.blocks.size(); ++i)
+    if (b.blocks[i] == Block::asked && b.first_asked[i] == conn) return true;
+  return false;
+}
+
+std::vector<PieceIndex> Download::all_begun() const {
+  std::vector<PieceIndex> all;
+  all.reserve(begun_.size());
+  for (const auto& [piece, b] : begun_) all.push_back(PieceIndex{piece});
+  return all;
+}
+
 /// The first free block, at or behind `from`, of a piece that is begun and open to this connection.
 std::optional<Download::Start> Download::begun_start(ConnId conn, Start from) const {
   if (free_blocks_ == 0) return std::nullopt;
@@ -134,6 +169,7 @@ void Download::release(const BlockRef& block, ConnId conn) {
   Begun& b = begun_.at(number(block.piece));
   const std::uint32_t i = block.begin / block_bytes;
   if (b.blocks[i] != Block::asked) return;
+  if (b.owner == conn) b.owner.reset();
   if (b.first_asked[i] == conn) {
     if (!b.extra.empty() && !b.extra[i].empty()) {
       b.first_asked[i] = b.extra[i].back();

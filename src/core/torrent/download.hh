@@ -43,7 +43,14 @@ class Download {
   /// The same for a source that can only go forward: from the lowest free block at or behind byte `from` of the torrent; when
   /// there is none, from the lowest of all.
   void next_run(ConnId conn, std::uint64_t bytes_max, std::uint64_t from, std::vector<wire::BlockRef>& out);
+  /// Begins this piece for a peer that offers it, when it may be begun, or was and has free blocks. False: neither.
+  bool grant(PieceIndex piece, ConnId conn);
+  /// Up to `most` of its free blocks; they count as asked of this peer.
+  void next_of(PieceIndex piece, ConnId conn, std::size_t most, std::vector<wire::BlockRef>& out);
   std::size_t free_blocks() const { return free_blocks_; }  ///< of pieces begun
+  bool has_free(PieceIndex piece) const;                    ///< it is begun and has such
+  bool asked_of(PieceIndex piece, ConnId conn) const;       ///< any block of it
+  std::vector<PieceIndex> all_begun() const;                ///< and not judged yet, lowest first
   /// Is this block still missing?
   bool needs(const wire::BlockRef& block) const;
   /// A whole block came. False when another copy was first. `others` gets the connections to cancel it at.

@@ -51,6 +51,9 @@ void Torrent::begin(const Resume& resume, const Bitfield& wanted, bool sequentia
   }
   metadata_.reset();
   if (info_.metadata && !info_.metadata->empty() && !info_.is_private) metadata_uploads_.emplace(info_.metadata);
+  // Whoever wants the lowest piece first chooses for itself.
+  if (context_.options.policy == Policy::spread && !sequential)
+    turns_.emplace(info_.piece_bytes, content_->progress.verified(), context_.random);
   for (PieceIndex p : resume.unchecked)
     if (content_->progress.unchecked(p)) context_.actions.checks.push_back({id_, p});
   if (seed_ && content_->progress.whole()) {
@@ -81,6 +84,7 @@ void Torrent::set_info(SetInfo set, Instant now) {
     for (std::size_t i = have.find(true); i < have.size(); i = have.find(true, i + 1))
       say(*p, wire::Have{PieceIndex{static_cast<std::uint32_t>(i)}});
     if (p->extended) introduce_extended(*p);
+    join_turns(*p);
   }
   next_tick_ = std::min(next_tick_, now);
 }
@@ -97,14 +101,16 @@ void Torrent::on_stored(PieceIndex piece, std::span<const std::uint32_t> wrong_b
   discovery_.on_checked(piece, true, {});
   for (Peer* p : peers_) {
     if (!p->ready || p->closing) continue;
-    if (!p->has[piece]) {
-      say(*p, wire::Have{piece});
-    } else if (!on_disk) {
+    // Who gives by turns hears of each piece: it counts what is on its way to us.
+    if (!p->has[piece] || (turns_ && turns_->knows(p->conn))) say(*p, wire::Have{piece});
+    if (p->has[piece] && !on_disk) {
       --p->wanted;
       update_interest(*p);
     }
   }
+  if (turns_) turns_->on_mine(piece);
   check_whole(now);
+  offer_turns(now);
 }
 
 void Torrent::on_hash_failed(PieceIndex piece, Instant now) {
@@ -122,6 +128,7 @@ void Torrent::on_hash_failed(PieceIndex piece, Instant now) {
     for (const Sender& s : senders) told.from.push_back(s.endpoint);
     if (senders.size() == 1) strike(senders.front(), content_->download.block_count(piece));
   }
+  tell_turns(wire::TurnsMessage::Kind::lacking, piece, nullptr);
   discovery_.on_checked(piece, false, told.from);
   notice(std::move(told));
   ask_all(now);
@@ -298,15 +305,15 @@ void Torrent::on_time(Instant now) {
   if (stopping_ || phase_ == Phase::failed) return;
   ask_all(now);
   exchange_peers(now);
+  if (turns_) turns_->on_tick(now), offer_turns(now);
   connect_more(now);
   discovery_.want_peers((leeching() || phase_ == Phase::metadata) && peers_.size() < 5, now);
 }
 
 void Torrent::look_after(Peer& peer, Instant now) {
   if (peer.closing) return;
-  if (peer.requests.waiting(now) >
-      stall_timeout)  // its blocks are free for others; what still comes from it is welcome
-    for (const wire::BlockRef& b : peer.requests.all()) content_->download.release(b, peer.conn);
+  // Its blocks are free for others; what still comes from it is welcome.
+  if (peer.requests.waiting(now) > (peer.waits ? turn_timeout : stall_timeout)) give_back(peer, peer.requests.all());
   if (peer.web_seed) return;
   if (!peer.ready) {
     if (now - peer.since > handshake_timeout) context_.close(peer, PeerFault::handshake_timeout);

@@ -22,7 +22,9 @@
 #include "core/torrent/picker.hh"
 #include "core/torrent/progress.hh"
 #include "core/torrent/super_seed.hh"
+#include "core/torrent/turns.hh"
 #include "wire/extended.hh"
+#include "wire/turns.hh"
 #include "wire/ut_metadata.hh"
 
 namespace swarm::core {
@@ -86,7 +88,9 @@ class Torrent {
 
  private:
   void greet(Peer& peer);
-  static constexpr Duration stall_timeout = 30s;  ///< asked and nothing came: others may take its blocks
+  static constexpr Duration stall_timeout = 30s;   ///< asked and nothing came: others may take its blocks
+  static constexpr Duration turn_timeout = 5s;     ///< the same for who gives by turns: it has just said that it would
+  static constexpr std::size_t granted_max = 256;  ///< offers of one peer
 
   void introduce(Peer& peer);
   void introduce_extended(Peer& peer);
@@ -102,13 +106,23 @@ class Torrent {
   void release_requests(Peer& peer);
   void rechoke(Instant now);
   void choke(Peer& peer);
-  void on_request(Peer& peer, const wire::BlockRef& block);
+  void on_request(Peer& peer, const wire::BlockRef& block, Instant now);
   void on_extended(Peer& peer, const wire::Extended& message, Instant now);
   void on_introduced(Peer& peer, const wire::ExtendedHandshake& theirs, Instant now);
   void on_metadata(Peer& peer, const wire::MetadataMessage& message, Instant now);
   void ask_metadata(Peer& peer, Instant now);
   void ask_metadata_all(Instant now);
   void give_metadata(Peer& peer, std::uint32_t piece);
+  void join_turns(Peer& peer);
+  void offer_turns(Instant now);
+  void on_turns(Peer& peer, const wire::TurnsMessage& message);
+  void on_offer(Peer& peer, PieceIndex piece);
+  void look_at_end();
+  void ask_granted(Peer& peer, std::size_t most);
+  void give_back(Peer& peer, std::span<const wire::BlockRef> blocks);
+  void say_taken(Peer& peer);
+  void say_turns(Peer& peer, wire::TurnsMessage::Kind kind, std::span<const PieceIndex> pieces);
+  void tell_turns(wire::TurnsMessage::Kind kind, PieceIndex piece, const Peer* except);
   void settle_duplicates(Peer& peer);
   Peer& least_of_all(Peer& newcomer);
   void on_pex(Peer& peer, const wire::PexMessage& message, Instant now);
@@ -147,6 +161,9 @@ class Torrent {
   bool may_super_seed_ = false;                      ///< whole from the start, and nobody has connected yet
   std::optional<SuperSeed> super_seed_;              ///< made for the first peer
   std::optional<MetadataUploads> metadata_uploads_;  ///< when it is known and may be given
+  std::optional<Turns> turns_;                       ///< once the pieces are known, unless the policy is another
+  bool last_pieces_ = false;                         ///< every piece that is wanted is begun
+  bool selective_ = false;                           ///< the neighbours were told to wait for offers
   Choker choker_;
   PeerDiscovery discovery_;
 
@@ -162,6 +179,7 @@ class Torrent {
 
   std::vector<wire::BlockRef> blocks_;      ///< reused by ask()
   std::vector<ConnId> others_;              ///< reused by on_payload()
+  std::vector<PieceIndex> pieces_;          ///< reused by say_taken()
   std::vector<ChokeCandidate> candidates_;  ///< reused by rechoke()
 };
 

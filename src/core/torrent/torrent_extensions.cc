@@ -31,6 +31,7 @@ void Torrent::introduce_extended(Peer& peer) {
     ours.messages.emplace_back(m.name, open ? m.id : std::uint8_t{0});
   for (const wire::ExtensionMessage& m : {wire::lt_donthave, wire::upload_only})
     ours.messages.emplace_back(m.name, m.id);
+  if (turns_) ours.messages.emplace_back(wire::sw_turns.name, wire::sw_turns.id);
   if (metadata_uploads_) ours.metadata_bytes = metadata_uploads_->bytes();
   const Buffer payload = wire::encode(ours);
   say(peer, wire::Extended{0, payload});
@@ -58,6 +59,10 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, Instant now
     has.set(*piece, false);
     return set_has(peer, std::move(has), now);
   }
+  if (message.id == wire::sw_turns.id && turns_) {
+    const auto said = wire::decode_turns(message.payload, info_.pieces);
+    return said ? on_turns(peer, *said) : bad();
+  }
   if (message.id == wire::upload_only.id) {
     const auto on = wire::decode_upload_only(message.payload);
     if (!on) return bad();
@@ -74,7 +79,9 @@ void Torrent::on_introduced(Peer& peer, const wire::ExtendedHandshake& theirs, I
     discovery_.addresses().on_connected(*peer.listens);
   }
   peer.upload_only = theirs.upload_only;
-  peer.theirs = {id_of(theirs, wire::ut_metadata.name), id_of(theirs, wire::ut_pex.name)};
+  peer.theirs = {id_of(theirs, wire::ut_metadata.name), id_of(theirs, wire::ut_pex.name),
+                 id_of(theirs, wire::sw_turns.name)};
+  join_turns(peer);
   update_interest(peer);
   if (peer.theirs.pex != 0 && !info_.is_private && !peer.pex)
     peer.pex.emplace(peer.reachable_at().value_or(peer.endpoint), now);

@@ -130,7 +130,8 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant n
   std::visit(Overloaded{
                  [&](const wire::Choke&) {
                    peer.peer_choking = true;
-                   if (!peer.fast) release_requests(peer);  // with the fast extension each one is rejected
+                   // With the fast extension each request is rejected; what was only offered is not.
+                   peer.fast ? give_back(peer, {}) : release_requests(peer);
                  },
                  [&](const wire::Unchoke&) {
                    peer.peer_choking = false;
@@ -146,8 +147,13 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant n
                  },
                  [&](const wire::Have& m) {
                    if (number(m.piece) >= info_.pieces) return context_.close(peer, PeerFault::bad_piece_index);
+                   if (turns_) turns_->on_have(peer.conn, m.piece);
                    if (peer.has[m.piece]) return;
                    peer.has.set(m.piece);
+                   if (turns_ && content_->download.begun(m.piece)) {
+                     const PieceIndex pieces[] = {m.piece};
+                     if (turns_->knows(peer.conn)) say_turns(peer, wire::TurnsMessage::Kind::taken, pieces);
+                   }
                    content_->picker.on_have(m.piece);
                    if (super_seed_) super_seed_->on_have(peer.conn, m.piece, now);
                    if (content_->progress.missing(m.piece)) ++peer.wanted;
@@ -165,12 +171,12 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant n
                  [&](const wire::HaveNone&) {
                    if (negotiated()) set_has(peer, Bitfield(info_.pieces), now);
                  },
-                 [&](const wire::Request& m) { on_request(peer, m.block); },
+                 [&](const wire::Request& m) { on_request(peer, m.block, now); },
                  [&](const wire::Cancel& m) {
                    if (peer.uploads.cancel(m.block) && peer.fast) say(peer, wire::Reject{m.block});
                  },
                  [&](const wire::Reject& m) {
-                   if (negotiated() && peer.requests.drop(m.block)) content_->download.release(m.block, peer.conn);
+                   if (negotiated() && peer.requests.drop(m.block)) give_back(peer, std::span(&m.block, 1));
                  },
                  [&](const wire::Suggest&) { (void)negotiated(); },
                  [&](const wire::AllowedFast&) { (void)negotiated(); },
@@ -218,6 +224,7 @@ void Torrent::set_has(Peer& peer, Bitfield has, Instant now) {
   content_->picker.on_gone(peer.has);
   peer.has = std::move(has);
   content_->picker.on_bitfield(peer.has);
+  if (turns_) turns_->on_bitfield(peer.conn, peer.has), say_taken(peer);
   if (super_seed_ && peer.ready) super_seed_->on_bitfield(peer.conn, peer.has, now);
   peer.wanted = 0;
   for (std::size_t i = peer.has.find(true); i < peer.has.size(); i = peer.has.find(true, i + 1))
@@ -242,10 +249,12 @@ void Torrent::update_interest(Peer& peer) {
     context_.close(peer, PeerFault::both_seeds);
 }
 
-void Torrent::on_request(Peer& peer, const wire::BlockRef& block) {
+void Torrent::on_request(Peer& peer, const wire::BlockRef& block, Instant now) {
   if (!valid(block) || block.length > wire::block_bytes_served_max) return context_.close(peer, PeerFault::bad_request);
   // Only what was verified ever leaves (S2); a choked peer gets nothing.
   const bool shown = !super_seed_ || super_seed_->is_shown(peer.conn, block.piece);
+  const bool to_its_end = block.begin + block.length == content_->download.piece_size(block.piece);
+  if (turns_) turns_->on_asked(peer.conn, block.piece, to_its_end, now);
   if (content_->progress.verified()[block.piece] && shown && !peer.am_choking && peer.uploads.add(block))
     return context_.announce(peer);
   if (peer.fast) say(peer, wire::Reject{block});
@@ -288,6 +297,7 @@ void Torrent::on_read(Peer& peer, Instant now) {
   if (std::exchange(peer.refill, false)) ask(peer, now);
   if (std::exchange(rechoke_, false)) rechoke(now);
   show_more(now);
+  offer_turns(now);
 }
 
 /// Super-seeding (BEP 16): pieces that somebody may know of by now.
@@ -301,6 +311,7 @@ void Torrent::show_more(Instant now) {
 
 void Torrent::on_gone(Peer& peer, PeerFault why, Instant now) {
   std::erase(peers_, &peer);
+  if (turns_) turns_->on_gone(peer.conn);
   release_requests(peer);
   content_->download.on_gone(peer.conn);
   if (metadata_) metadata_->on_gone(peer.conn, now), ask_metadata_all(now);
@@ -316,6 +327,7 @@ void Torrent::on_gone(Peer& peer, PeerFault why, Instant now) {
   if (why != PeerFault::none && peer.ready) notice(PeerGone{id_, peer.endpoint, why});
   rechoke(now);
   ask_all(now);
+  offer_turns(now);
   next_tick_ = std::min(next_tick_, now + 1s);
 }
 
@@ -351,15 +363,19 @@ bool Torrent::valid(const wire::BlockRef& block) const {
 void Torrent::ask(Peer& peer, Instant now) {
   if (peer.web_seed) return ask_web_seed(peer, now);
   if (!peer.ready || peer.closing || peer.peer_choking || !peer.am_interested || !leeching() || stopping_) return;
-  std::uint64_t most = peer.requests.room();
+  if (peer.waits && peer.granted.empty()) return;
+  std::uint64_t most = peer.waits ? peer.requests.room_in_turn(peer.down.rate(now)) : peer.requests.room();
   if (peer.requests.waiting(now) > stall_timeout) most = 0;
   const std::uint64_t budget = context_.down.available(now);
   if (budget == 0 && most > 0) context_.down_waiting = true;
   if (budget != UINT64_MAX) most = std::min(most, (budget + wire::block_bytes - 1) / wire::block_bytes);
   if (most == 0) return;
   blocks_.clear();
-  content_->download.next(peer.conn, peer.has, static_cast<std::size_t>(most), peer.requests.size() == 0, blocks_);
+  peer.waits ? ask_granted(peer, static_cast<std::size_t>(most))
+             : content_->download.next(peer.conn, peer.has, static_cast<std::size_t>(most), peer.requests.size() == 0,
+                                       blocks_);
   for (const wire::BlockRef& b : blocks_) {
+    if (!peer.waits && b.begin == 0) tell_turns(wire::TurnsMessage::Kind::taken, b.piece, &peer);
     peer.requests.asked(b, now);
     context_.down.take(b.length, now);
     say(peer, wire::Request{b});
@@ -385,6 +401,7 @@ void Torrent::ask_web_seed(Peer& peer, Instant now) {
   if (blocks_.empty()) return;
   std::uint64_t length = 0;
   for (const wire::BlockRef& b : blocks_) {
+    if (b.begin == 0) tell_turns(wire::TurnsMessage::Kind::taken, b.piece, nullptr);
     peer.requests.asked(b, now);
     length += b.length;
   }
@@ -439,9 +456,7 @@ void Torrent::give_all() {
     if (!p->uploads.empty()) context_.announce(*p);
 }
 
-void Torrent::release_requests(Peer& peer) {
-  for (const wire::BlockRef& b : peer.requests.drop_all()) content_->download.release(b, peer.conn);
-}
+void Torrent::release_requests(Peer& peer) { give_back(peer, peer.requests.drop_all()); }
 
 // ── giving ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -460,6 +475,7 @@ void Torrent::rechoke(Instant now) {
     if (unchoked && p->am_choking) {
       p->am_choking = false;
       p->unchoked_since = now;
+      if (turns_) turns_->set_open(p->conn, true);
       say(*p, wire::Unchoke{});
     } else if (!unchoked && !p->am_choking) {
       choke(*p);
@@ -469,6 +485,7 @@ void Torrent::rechoke(Instant now) {
 
 void Torrent::choke(Peer& peer) {
   peer.am_choking = true;
+  if (turns_) turns_->set_open(peer.conn, false);
   say(peer, wire::Choke{});
   for (const wire::BlockRef& b : peer.uploads.drop_all())
     if (peer.fast) say(peer, wire::Reject{b});

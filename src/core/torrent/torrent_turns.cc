@@ -1,0 +1,133 @@
+// What a torrent says and hears about turns (core/torrent/turns.hh): the messages, and what follows from them for its requests.
+#include <algorithm>
+
+#include "core/torrent/torrent.hh"
+
+namespace swarm::core {
+
+using Kind = wire::TurnsMessage::Kind;
+
+// ── giving ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// From now on this peer takes part; once its extension handshake has said so and the pieces are known.
+void Torrent::join_turns(Peer& peer) {
+  if (!turns_ || peer.theirs.turns == 0 || !peer.ready || peer.closing || turns_->knows(peer.conn)) return;
+  turns_->on_neighbour(peer.conn, peer.has);
+  turns_->set_open(peer.conn, !peer.am_choking);
+  if (selective_) say_turns(peer, Kind::wait, {});
+  say_taken(peer);
+}
+
+/// Tells a peer which of its pieces are on their way to us.
+void Torrent::say_taken(Peer& peer) {
+  if (!turns_ || peer.theirs.turns == 0 || !turns_->knows(peer.conn)) return;
+  pieces_.clear();
+  for (const PieceIndex p : content_->download.all_begun())
+    if (peer.has[p]) pieces_.push_back(p);
+  say_turns(peer, Kind::taken, pieces_);
+}
+
+/// After every input: whoever has a turn now is offered its piece.
+void Torrent::offer_turns(Instant now) {
+  if (!turns_ || stopping_ || phase_ == Phase::failed) return;
+  if (turns_->selective() != selective_) {
+    selective_ = turns_->selective();
+    for (Peer* p : peers_)
+      if (turns_->knows(p->conn)) say_turns(*p, selective_ ? Kind::wait : Kind::ask, {});
+  }
+  while (const auto offer = turns_->next_offer(up_.rate(now), now)) {
+    const auto at = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == offer->conn; });
+    const PieceIndex piece[] = {offer->piece};
+    say_turns(**at, Kind::offer, piece);
+  }
+}
+
+void Torrent::say_turns(Peer& peer, Kind kind, std::span<const PieceIndex> pieces) {
+  if (!peer.ready || peer.closing || peer.theirs.turns == 0) return;
+  const bool bare = kind == Kind::ask || kind == Kind::wait;
+  for (std::size_t i = 0; i < pieces.size() || (bare && i == 0); i += wire::turns_pieces_max) {
+    const auto some = pieces.subspan(i, std::min(pieces.size() - i, wire::turns_pieces_max));
+    const Buffer payload = wire::encode(wire::TurnsMessage{kind, {some.begin(), some.end()}});
+    say(peer, wire::Extended{peer.theirs.turns, payload});
+  }
+}
+
+/// Tells all neighbours that have this piece, but one.
+void Torrent::tell_turns(Kind kind, PieceIndex piece, const Peer* except) {
+  if (!turns_) return;
+  const PieceIndex pieces[] = {piece};
+  for (Peer* p : peers_)
+    if (p != except && p->has[piece] && turns_->knows(p->conn)) say_turns(*p, kind, pieces);
+}
+
+// ── what is heard ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Torrent::on_turns(Peer& peer, const wire::TurnsMessage& message) {
+  if (!turns_) return;
+  if (message.kind == Kind::ask || message.kind == Kind::wait) {
+    peer.waits = message.kind == Kind::wait;
+    if (!peer.waits) peer.granted.clear();  // free blocks of begun pieces: they come first (Download, rule 1)
+    peer.refill = true;
+    return;
+  }
+  for (const PieceIndex p : message.pieces) {
+    if (message.kind == Kind::offer) on_offer(peer, p);
+    if (message.kind == Kind::taken) turns_->on_taken(peer.conn, p);
+    if (message.kind == Kind::unwanted) turns_->on_unwanted(peer.conn, p);
+    if (message.kind == Kind::lacking) turns_->on_lacking(peer.conn, p);
+  }
+}
+
+/// Ask for it, or say why not. What stands on our disk already needs no word: HAVE is on its way.
+void Torrent::on_offer(Peer& peer, PieceIndex piece) {
+  const PieceIndex pieces[] = {piece};
+  if (content_->progress.verified()[piece] || !peer.has[piece]) return;
+  const bool mine = std::find(peer.granted.begin(), peer.granted.end(), piece) != peer.granted.end();
+  if (mine || content_->download.asked_of(piece, peer.conn)) return;
+  if (!leeching() || stopping_ || (!content_->progress.missing(piece) && !content_->download.begun(piece)))
+    return say_turns(peer, Kind::unwanted, pieces);
+  const bool granted_elsewhere = !last_pieces_ && std::any_of(peers_.begin(), peers_.end(), [&](const Peer* p) {
+    return std::find(p->granted.begin(), p->granted.end(), piece) != p->granted.end();
+  });
+  if (granted_elsewhere || peer.granted.size() >= granted_max || !content_->download.grant(piece, peer.conn))
+    return say_turns(peer, Kind::taken, pieces);
+  peer.granted.push_back(piece);
+  tell_turns(Kind::taken, piece, &peer);
+  peer.refill = true;
+  look_at_end();
+}
+
+/// With the last piece begun, several may give one piece: its blocks are asked of whoever has room first.
+void Torrent::look_at_end() {
+  const bool last = content_->picker.pickable() == 0;
+  if (std::exchange(last_pieces_, last) || !last) return;
+  for (const PieceIndex p : content_->download.all_begun())
+    if (content_->download.has_free(p)) tell_turns(Kind::lacking, p, nullptr);
+}
+
+/// The next blocks of what this peer has offered.
+void Torrent::ask_granted(Peer& peer, std::size_t most) {
+  while (most > 0 && !peer.granted.empty()) {
+    const PieceIndex piece = peer.granted.front();
+    const std::size_t before = blocks_.size();
+    content_->download.next_of(piece, peer.conn, most, blocks_);
+    most -= blocks_.size() - before;
+    if (!content_->download.has_free(piece)) peer.granted.erase(peer.granted.begin());
+  }
+}
+
+/// These will not come from there: what is free of them anybody may offer.
+void Torrent::give_back(Peer& peer, std::span<const wire::BlockRef> blocks) {
+  std::vector<PieceIndex> pieces = std::exchange(peer.granted, {});
+  for (const wire::BlockRef& b : blocks) {
+    content_->download.release(b, peer.conn);
+    pieces.push_back(b.piece);
+  }
+  if (!turns_ || !leeching()) return;
+  std::sort(pieces.begin(), pieces.end());
+  pieces.erase(std::unique(pieces.begin(), pieces.end()), pieces.end());
+  for (const PieceIndex p : pieces)
+    if (content_->download.has_free(p)) tell_turns(Kind::lacking, p, nullptr);
+}
+
+}  // namespace swarm::core

@@ -1,0 +1,241 @@
+#include "core/torrent/turns.hh"
+
+#include <algorithm>
+#include <bit>
+#include <tuple>
+#include <utility>
+
+#include "base/check.hh"
+
+namespace swarm::core {
+
+namespace {
+
+/// Calls visit(piece) for each bit of a that b has not, from this word on and round, until it gives false.
+template <class Visit>
+void for_missing(const Bitfield& a, const Bitfield& b, std::size_t first_word, Visit visit) {
+  const ByteView x = a.bytes(), y = b.bytes();
+  const std::size_t words = (x.size() + 7) / 8;
+  for (std::size_t i = 0; i < words; ++i) {
+    const std::size_t at = 8 * ((first_word + i) % words);
+    std::uint64_t word = 0;
+    if (at + 8 <= x.size()) {
+      word = load_u64(&x[at]) & ~load_u64(&y[at]);
+    } else {
+      for (std::size_t k = at; k < x.size(); ++k) word |= std::uint64_t(x[k] & ~y[k] & 0xff) << (56 - 8 * (k - at));
+    }
+    while (word != 0) {
+      const int bit = std::countl_zero(word);
+      if (!visit(static_cast<std::uint32_t>(at * 8) + static_cast<std::uint32_t>(bit))) return;
+      word &= ~(std::uint64_t{1} << (63 - bit));
+    }
+  }
+}
+
+}  // namespace
+
+Turns::Turns(std::uint32_t piece_bytes, const Bitfield& mine, Random& random)
+    : piece_bytes_(piece_bytes), mine_(mine), random_(random), held_(mine.size()), given_(mine.size()) {}
+
+// ── neighbours ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Turns::on_neighbour(ConnId conn, const Bitfield& has) {
+  SWARM_CHECK(!knows(conn));
+  Neighbour n;
+  n.conn = conn;
+  n.closed = n.taken = n.unwanted = Bitfield(mine_.size());
+  neighbours_.push_back(std::move(n));
+  if (mine_.size() == 0) ++whole_;
+  on_bitfield(conn, has);
+}
+
+void Turns::on_gone(ConnId conn) {
+  Neighbour* n = find(conn);
+  if (n == nullptr) return;
+  for (std::uint32_t p = 0; p < mine_.size(); ++p) set(*n, p, State::lacking);
+  std::erase_if(turns_, [&](const Turn& t) { return t.conn == conn; });
+  if (mine_.size() == 0) --whole_;
+  neighbours_.erase(neighbours_.begin() + (n - neighbours_.data()));
+  dirty_ = true;
+}
+
+void Turns::set_open(ConnId conn, bool open) {
+  Neighbour* n = find(conn);
+  if (n == nullptr || n->open == open) return;
+  n->open = open;
+  dirty_ = true;
+  if (open) return;
+  std::erase_if(turns_, [&](const Turn& t) {
+    if (t.conn != conn) return false;
+    set(*n, t.piece, State::lacking);
+    return true;
+  });
+  n->to_ask = 0;
+}
+
+void Turns::on_bitfield(ConnId conn, const Bitfield& has) {
+  Neighbour* n = find(conn);
+  if (n == nullptr) return;
+  SWARM_CHECK(has.size() == mine_.size());
+  for (std::uint32_t p = 0; p < mine_.size(); ++p) {
+    if (has[std::size_t{p}]) {
+      on_have(conn, PieceIndex{p});
+    } else if (n->state(p) == State::has) {
+      set(*n, p, State::lacking);
+    }
+  }
+  dirty_ = true;
+}
+
+void Turns::on_have(ConnId conn, PieceIndex piece) {
+  Neighbour* n = find(conn);
+  if (n == nullptr) return;
+  end_turn(*n, number(piece), true);
+  set(*n, number(piece), State::has);
+}
+
+void Turns::on_taken(ConnId conn, PieceIndex piece) {
+  Neighbour* n = find(conn);
+  if (n == nullptr || n->state(number(piece)) == State::has) return;
+  end_turn(*n, number(piece), false);
+  set(*n, number(piece), State::taken);
+}
+
+void Turns::on_unwanted(ConnId conn, PieceIndex piece) {
+  Neighbour* n = find(conn);
+  if (n == nullptr || n->state(number(piece)) == State::has) return;
+  end_turn(*n, number(piece), false);
+  set(*n, number(piece), State::unwanted);
+}
+
+void Turns::on_lacking(ConnId conn, PieceIndex piece) {
+  Neighbour* n = find(conn);
+  if (n == nullptr || n->state(number(piece)) == State::has) return;
+  if (end_turn(*n, number(piece), false)) ++n->misses;
+  set(*n, number(piece), State::lacking);
+}
+
+void Turns::on_asked(ConnId conn, PieceIndex piece, bool last, Instant now) {
+  const auto turn = std::find_if(turns_.begin(), turns_.end(),
+                                 [&](const Turn& t) { return t.conn == conn && t.piece == number(piece); });
+  if (turn == turns_.end()) return;
+  if (!std::exchange(turn->asked, true)) delay_min_ = std::min(delay_min_, now - turn->since), dirty_ = true;
+  if (!last || std::exchange(turn->asked_to_end, true)) return;
+  --find(conn)->to_ask;
+  dirty_ = true;
+}
+
+// ── ourselves ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Turns::on_mine(PieceIndex piece) {
+  mine_.set(piece);
+  dirty_ = true;
+}
+
+void Turns::on_tick(Instant now) {
+  const auto is_void = [&](const Turn& t) { return !t.asked && now - t.since > answered_within; };
+  for (auto t = std::find_if(turns_.begin(), turns_.end(), is_void); t != turns_.end();
+       t = std::find_if(turns_.begin(), turns_.end(), is_void)) {
+    on_lacking(t->conn, PieceIndex{t->piece});
+  }
+  for (Neighbour& n : neighbours_) n.misses = 0;
+  dirty_ = true;
+}
+
+std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
+  if (!dirty_ || !selective()) return std::nullopt;
+  const double delay = delay_min_ == Duration::max() ? 0 : seconds(delay_min_);
+  const auto turns_max = std::max<std::uint32_t>(
+      turns_min, static_cast<std::uint32_t>(rate * (seconds(ahead) + 2 * delay) / piece_bytes_));
+  candidates_.clear();
+  for (std::uint32_t i = 0; i < neighbours_.size(); ++i) {
+    const Neighbour& n = neighbours_[i];
+    if (!n.open || n.to_ask >= turns_max || n.closed.all() || n.misses >= misses_max) continue;
+    candidates_.push_back({n.under_way + n.misses, random_.next(), i});
+  }
+  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
+    return std::tie(a.load, a.lot, a.at) < std::tie(b.load, b.lot, b.at);
+  });
+  for (const Candidate& c : candidates_) {
+    Neighbour& n = neighbours_[c.at];
+    const auto piece = piece_for(n);
+    if (!piece) continue;
+    set(n, *piece, State::taken);
+    if (given_[*piece] < UINT16_MAX) ++given_[*piece];
+    ++n.to_ask;
+    turns_.push_back({n.conn, *piece, now});
+    return Offer{n.conn, PieceIndex{*piece}};
+  }
+  dirty_ = false;
+  return std::nullopt;
+}
+
+std::uint32_t Turns::load(ConnId conn) const {
+  const Neighbour* n = find(conn);
+  return n == nullptr ? 0 : n->under_way;
+}
+
+/// Rule 3.
+std::optional<std::uint32_t> Turns::piece_for(const Neighbour& n) {
+  std::optional<std::uint32_t> best;
+  std::uint64_t equals = 0;
+  std::uint32_t looked_at = 0;
+  const std::size_t words = (mine_.bytes().size() + 7) / 8;
+  for_missing(mine_, n.closed, words > 1 ? random_.below(words) : 0, [&](std::uint32_t p) {
+    const auto rank = [this](std::uint32_t piece) { return std::pair(held_[piece], given_[piece]); };
+    if (!best || rank(p) < rank(*best)) {
+      best = p, equals = 1;
+    } else if (rank(p) == rank(*best) && random_.below(++equals) == 0) {
+      best = p;
+    }
+    return ++looked_at < looked_at_max;
+  });
+  return best;
+}
+
+/// The one place where the state of a piece at a neighbour changes.
+void Turns::set(Neighbour& n, std::uint32_t piece, State state) {
+  const State old = n.state(piece);
+  if (old == state) return;
+  const auto holds = [](State s) { return s == State::taken || s == State::has; };
+  held_[piece] += (holds(state) ? 1u : 0u) - (holds(old) ? 1u : 0u);
+  const bool was_whole = n.has == mine_.size();
+  if (old == State::has) --n.has;
+  if (state == State::has) ++n.has;
+  const bool is_whole = n.has == mine_.size();
+  if (was_whole && !is_whole) --whole_;
+  if (is_whole && !was_whole) ++whole_;
+  n.under_way += (state == State::taken ? 1u : 0u) - (old == State::taken ? 1u : 0u);
+  n.closed.set(std::size_t{piece}, state != State::lacking);
+  n.taken.set(std::size_t{piece}, state == State::taken);
+  n.unwanted.set(std::size_t{piece}, state == State::unwanted);
+  dirty_ = true;
+}
+
+Turns::State Turns::Neighbour::state(std::uint32_t piece) const {
+  const std::size_t p = piece;
+  if (!closed[p]) return State::lacking;
+  return taken[p] ? State::taken : unwanted[p] ? State::unwanted : State::has;
+}
+
+/// True when there was one.
+bool Turns::end_turn(Neighbour& n, std::uint32_t piece, bool given) {
+  const auto at =
+      std::find_if(turns_.begin(), turns_.end(), [&](const Turn& t) { return t.conn == n.conn && t.piece == piece; });
+  if (at == turns_.end()) return false;
+  if (!at->asked_to_end) --n.to_ask;
+  turns_.erase(at);
+  if (!given && given_[piece] > 0) --given_[piece];
+  dirty_ = true;
+  return true;
+}
+
+Turns::Neighbour* Turns::find(ConnId conn) {
+  const auto at =
+      std::find_if(neighbours_.begin(), neighbours_.end(), [&](const Neighbour& n) { return n.conn == conn; });
+  return at == neighbours_.end() ? nullptr : &*at;
+}
+
+const Turns::Neighbour* Turns::find(ConnId conn) const { return const_cast<Turns*>(this)->find(conn); }
+
+}  // namespace swarm::core

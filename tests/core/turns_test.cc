@@ -1,0 +1,259 @@
+#include "core/torrent/turns.hh"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include "model/turns.hh"
+
+using namespace swarm;
+using core::Turns;
+
+namespace {
+
+constexpr std::uint32_t piece_bytes = 256 * 1024;
+const Instant start{1h};
+constexpr ConnId a{1}, b{2}, c{3};
+
+std::vector<Turns::Offer> offers(Turns& turns, double rate = 0, Instant now = start) {
+  std::vector<Turns::Offer> all;
+  while (const auto offer = turns.next_offer(rate, now)) all.push_back(*offer);
+  return all;
+}
+
+Turns with(std::uint32_t pieces, bool whole, Random& random, std::initializer_list<ConnId> neighbours) {
+  Turns turns(piece_bytes, Bitfield(pieces, whole), random);
+  for (const ConnId n : neighbours) {
+    turns.on_neighbour(n, Bitfield(pieces));
+    turns.set_open(n, true);
+  }
+  return turns;
+}
+
+}  // namespace
+
+TEST_CASE("turns: a seed gives each piece once before any twice, and each neighbour has two to ask for") {
+  Random random(1);
+  Turns turns = with(100, true, random, {a, b, c});
+  std::set<PieceIndex> given;
+  auto flight = offers(turns);
+  REQUIRE(flight.size() == 6);
+  for (const ConnId n : {a, b, c}) {
+    CHECK(std::count_if(flight.begin(), flight.end(), [&](const auto& o) { return o.conn == n; }) == 2);
+  }
+  while (given.size() < 100) {
+    const Turns::Offer done = flight.front();
+    flight.erase(flight.begin());
+    CHECK(given.insert(done.piece).second);
+    turns.on_asked(done.conn, done.piece, false, start);
+    CHECK(offers(turns).empty());
+    turns.on_asked(done.conn, done.piece, true, start);  // now it needs to know what comes next
+    for (const auto& next : offers(turns)) {
+      CHECK(next.conn == done.conn);
+      flight.push_back(next);
+    }
+    turns.on_have(done.conn, done.piece);
+    if (given.size() <= 94) CHECK(flight.size() == 6);
+  }
+  for (const auto& o : flight) CHECK(turns.given(o.piece) == 2);
+}
+
+TEST_CASE("turns: what the fewest neighbours have or are being sent goes first") {
+  Random random(1);
+  Turns turns = with(3, true, random, {a, b, c});
+  turns.on_have(b, PieceIndex{0});
+  turns.on_taken(b, PieceIndex{1});
+  turns.on_have(c, PieceIndex{1});
+  turns.on_taken(c, PieceIndex{0});
+  turns.on_unwanted(c, PieceIndex{2});
+  const auto first = offers(turns);
+  REQUIRE(first.size() == 3);
+  CHECK(first[0].conn == a);  // the others are being sent something already
+  CHECK(first[0].piece == PieceIndex{2});
+  for (const auto& o : first) {
+    if (o.conn == b) CHECK(o.piece == PieceIndex{2});  // the only one that it lacks
+  }
+}
+
+TEST_CASE("turns: whoever does not take a piece frees the turn, and is offered it again when it lacks it after all") {
+  Random random(1);
+  Turns turns = with(1, true, random, {a, b});
+  CHECK(offers(turns).size() == 2);
+  turns.on_taken(a, PieceIndex{0});
+  turns.on_unwanted(b, PieceIndex{0});
+  CHECK(turns.in_flight() == 0);
+  CHECK(turns.given(PieceIndex{0}) == 0);
+  CHECK(turns.held(PieceIndex{0}) == 1);
+  CHECK(offers(turns).empty());
+  turns.on_lacking(a, PieceIndex{0});
+  const auto again = offers(turns);
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].conn == a);
+  turns.on_lacking(a, PieceIndex{0});  // it came wrong
+  CHECK(offers(turns).size() == 1);
+  turns.on_have(a, PieceIndex{0});
+  turns.on_lacking(a, PieceIndex{0});  // too late
+  CHECK(offers(turns).empty());
+}
+
+TEST_CASE("turns: with fewer than two neighbours that lack something they ask for themselves") {
+  Random random(1);
+  Turns turns = with(2, true, random, {a});
+  CHECK_FALSE(turns.selective());
+  CHECK(offers(turns).empty());
+  turns.on_neighbour(b, Bitfield(2, true));
+  CHECK_FALSE(turns.selective());
+  turns.on_neighbour(c, Bitfield(2));
+  CHECK(turns.selective());
+  CHECK(offers(turns).size() == 2);  // both to a: c is choked
+  turns.on_have(a, PieceIndex{0});
+  turns.on_have(a, PieceIndex{1});
+  CHECK_FALSE(turns.selective());
+  turns.on_bitfield(b, Bitfield(2));  // it takes its pieces back
+  CHECK(turns.selective());
+  turns.on_gone(b);
+  CHECK_FALSE(turns.selective());
+}
+
+TEST_CASE("turns: on a fast or long line a neighbour has as many to ask for as fill it for 20 ms and two round trips") {
+  Random random(1);
+  Turns turns = with(200, true, random, {a, b});
+  const auto first = offers(turns, 125e6);
+  CHECK(first.size() == 2 * 9);  // 2.5 MB each; no delay is known yet
+  turns.on_asked(first[0].conn, first[0].piece, false, start + 10ms);
+  CHECK(offers(turns, 125e6).size() == 2 * 10);  // and 20 ms more
+  turns.on_asked(first[0].conn, first[0].piece, true, start + 10ms);
+  CHECK(offers(turns, 1e6).empty());
+}
+
+TEST_CASE("turns: an offer that nobody answers is void after a while") {
+  Random random(1);
+  Turns turns = with(100, true, random, {a, b});
+  const auto first = offers(turns);
+  REQUIRE(first.size() == 4);
+  turns.on_asked(first[0].conn, first[0].piece, false, start + 1s);
+  turns.on_tick(start + 10s);
+  CHECK(turns.in_flight() == 4);
+  turns.on_tick(start + 11s);
+  CHECK(turns.in_flight() == 1);
+  CHECK(offers(turns, 0, start + 11s).size() == 3);
+}
+
+TEST_CASE("turns: whoever says that it lacks what it was just offered is soon passed over, for a second") {
+  Random random(1);
+  Turns turns = with(1000, true, random, {a, b, c});
+  std::size_t to_liar = 0, to_others = 0;
+  for (int second = 1; second <= 10; ++second) {
+    for (int i = 0; i < 40; ++i) {
+      const auto offer = turns.next_offer(0, start);
+      REQUIRE(offer);
+      if (offer->conn == a) {
+        ++to_liar;
+        turns.on_lacking(a, offer->piece);
+      } else {
+        ++to_others;
+        turns.on_have(offer->conn, offer->piece);
+      }
+    }
+    turns.on_tick(start);
+  }
+  CHECK(to_liar <= 10 * Turns::misses_max);
+  CHECK(to_others >= 10 * (40 - Turns::misses_max));
+}
+
+TEST_CASE(
+    "turns: whoever takes offers and never ends them holds two turns at most, and no other of its neighbours waits") {
+  Random random(1);
+  Turns turns = with(1000, true, random, {a, b, c});
+  std::size_t to_liar = 0, to_others = 0;
+  for (Instant now = start; now < start + 60s; now += 50ms) {
+    while (const auto offer = turns.next_offer(12.5e6, now)) {
+      offer->conn == a ? ++to_liar : ++to_others;
+      turns.on_asked(offer->conn, offer->piece, false, now);
+      if (offer->conn != a) turns.on_have(offer->conn, offer->piece);
+    }
+    turns.on_tick(now);
+  }
+  CHECK(to_liar <= 2);
+  CHECK(to_others == 2000);
+}
+
+TEST_CASE("turns: like their naive twin, through anything that neighbours say") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    Random chance(seed), random(seed + 1000);
+    const auto pieces = static_cast<std::uint32_t>(1 + chance.below(150));
+    Turns turns(piece_bytes, Bitfield(pieces), random);
+    model::Turns model(pieces);
+    std::uint32_t next = 1;
+    std::size_t given = 0;
+    const std::size_t window = 2 + chance.below(4);
+    for (int step = 0; step < 200; ++step) {
+      const auto piece = static_cast<std::uint32_t>(chance.below(pieces));
+      std::vector<std::uint32_t> known;
+      for (const auto& n : model.neighbours) known.push_back(n.first);
+      const std::uint32_t who = known.empty() ? 0 : known[chance.below(known.size())];
+      const auto what = chance.below(known.empty() ? 2 : 20);
+      if (what < 2) {
+        if (model.neighbours.size() < 6) {
+          Bitfield has(pieces);
+          model::Turns::Neighbour n;
+          n.said.resize(pieces);
+          for (std::uint32_t p = 0; p < pieces; ++p) {
+            if (chance.below(4) != 0) continue;
+            has.set(std::size_t{p});
+            n.said[p] = model::Turns::Said::has;
+          }
+          turns.on_neighbour(ConnId{next}, has);
+          model.neighbours[next++] = n;
+        }
+      } else if (what == 2) {
+        turns.on_gone(ConnId{who});
+        model.gone(who);
+      } else if (what < 5) {
+        const bool open = chance.below(4) != 0;
+        turns.set_open(ConnId{who}, open);
+        if (open) model.neighbours.at(who).open = true;
+        if (!open && model.neighbours.at(who).open) model.close(who);
+      } else if (what < 9) {
+        turns.on_have(ConnId{who}, PieceIndex{piece});
+        model.say(who, piece, model::Turns::Said::has);
+      } else if (what < 12) {
+        turns.on_taken(ConnId{who}, PieceIndex{piece});
+        model.say(who, piece, model::Turns::Said::taken);
+      } else if (what == 12) {
+        turns.on_unwanted(ConnId{who}, PieceIndex{piece});
+        model.say(who, piece, model::Turns::Said::unwanted);
+      } else if (what < 16) {
+        turns.on_lacking(ConnId{who}, PieceIndex{piece});
+        model.say(who, piece, model::Turns::Said::lacking);
+      } else {
+        turns.on_mine(PieceIndex{piece});
+        model.mine[piece] = true;
+      }
+      if (!model.turns.empty() && chance.below(2) == 0) {
+        const auto turn = std::next(model.turns.begin(), static_cast<std::ptrdiff_t>(chance.below(model.turns.size())));
+        turns.on_asked(ConnId{turn->first}, PieceIndex{turn->second}, true, start);
+        model.to_ask.erase(*turn);
+      }
+      const double rate = (double(window) + 0.01) * piece_bytes / 0.02;
+      for (;;) {
+        const auto allowed = model.allowed(static_cast<long>(window), Turns::misses_max);
+        const auto offer = turns.next_offer(rate, start);
+        REQUIRE(offer.has_value() == !allowed.empty());
+        if (!offer) break;
+        REQUIRE(allowed.contains({number(offer->conn), number(offer->piece)}));
+        model.offered(number(offer->conn), number(offer->piece));
+        ++given;
+      }
+      REQUIRE(turns.in_flight() == model.turns.size());
+      REQUIRE(turns.selective() == model.selective());
+      REQUIRE(turns.held(PieceIndex{piece}) == model.held(piece));
+      REQUIRE(turns.given(PieceIndex{piece}) == model.given[piece]);
+      for (const auto& [conn, n] : model.neighbours) REQUIRE(turns.load(ConnId{conn}) == n.under_way());
+    }
+    CHECK((given > 0 || pieces < 10));
+  }
+}
