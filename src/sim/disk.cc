@@ -12,6 +12,16 @@ void Disk::fill(const Content& content) {
   f.named = true;
 }
 
+void Disk::fill(const Content& content, const Bitfield& pieces) {
+  File& f = file(content);
+  for (std::size_t p = pieces.find(true); p < pieces.size(); p = pieces.find(true, p + 1)) {
+    const PieceIndex piece{static_cast<std::uint32_t>(p)};
+    std::fill_n(f.written.begin() + content.first_block(piece), content.blocks_in(piece), Tag::right);
+  }
+  f.synced = f.written;
+  f.checkpoint = Checkpoint{{pieces, 0, 0}, true};
+}
+
 Instant Disk::write(const Content& content, std::uint32_t block, Tag tag, Instant now) {
   settle(now);
   file(content);

@@ -42,6 +42,8 @@ class Disk {
 
   /// Puts a whole right copy there, synced.
   void fill(const Content& content);
+  /// Puts these pieces there, right and synced, under a clean checkpoint that claims them.
+  void fill(const Content& content, const Bitfield& pieces);
   /// Gives the time when it will have been written.
   Instant write(const Content& content, std::uint32_t block, Tag tag, Instant now);
   /// Gives the time when so many bytes will have been read; reads do not wait for writes.

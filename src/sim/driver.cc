@@ -55,6 +55,9 @@ void Driver::audit() {
     checks_.equal(host_.index, "bytes_up", stats.bytes_up, torrents_[i].payload_sent);
     checks_.equal(host_.index, "bytes_down", stats.bytes_down, torrents_[i].payload_received);
   }
+  const auto next = client_.next_wake();
+  if (next && *next < world_.now())
+    checks_.fail(Rule::contract, host_.index, "the core was not woken when it had to be");
 }
 
 // ── what the network has to say ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,12 +157,18 @@ void Driver::pull(ConnId conn) {
       if (segment.payload) {
         put(torrent(segment.torrent), c.end, segment);
       } else {
-        network_.send(c.end, ByteView(out_.bytes).subspan(segment.offset, segment.length));
+        say(c, ByteView(out_.bytes).subspan(segment.offset, segment.length));
       }
     }
     client_.on_sent(conn, out_.total, world_.now());
     core::carry_out(client_, *this);
   }
+}
+
+void Driver::say(Conn& c, ByteView small) {
+  if (options_.gives) return network_.send(c.end, small);
+  const Buffer& rest = c.free_rider.filter(small);
+  if (!rest.empty()) network_.send(c.end, rest);
 }
 
 /// Payload leaves: what stands on the disk there, as far as this node is honest.
@@ -175,6 +184,7 @@ void Driver::put(Torrent& t, StreamEnd end, const core::Outgoing::Segment& segme
   if (options_.lies > 0 && chance_.unit() < options_.lies) {
     run.tag = Tag(static_cast<std::uint8_t>(Tag::wrong) + chance_.below(250));
   }
+  if (options_.canary == Canary::wrong_byte && chance_.below(300) == 0) run.tag = Tag::wrong;
   if (options_.honest) checks_.on_payload_leaves(host_.index, run, t.judged[segment.piece]);
   t.payload_sent += segment.length;
   ledger_.payload_sent += segment.length;
@@ -190,6 +200,7 @@ void Driver::send(ConnId conn) {
 void Driver::wake_at(std::optional<Instant> at) {
   if (!at || *at >= wake_at_) return;
   wake_at_ = std::max(*at, world_.now());
+  if (options_.canary == Canary::lost_wake_up && chance_.below(100) == 0) return;
   later(wake_at_, [at = wake_at_](Driver& d) { d.on_wake(at); });
 }
 

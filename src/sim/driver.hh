@@ -19,6 +19,7 @@
 #include "sim/content.hh"
 #include "sim/disk.hh"
 #include "sim/flat_map.hh"
+#include "sim/free_rider.hh"
 #include "sim/network.hh"
 #include "sim/tracker.hh"
 #include "sim/world.hh"
@@ -29,8 +30,10 @@ namespace swarm::sim {
 enum class Canary : std::uint8_t {
   none,
   accept_wrong,      ///< a digest is called right whatever it is
-  serve_unverified,  ///< a piece is called stored when its first block is there
+  serve_unverified,  ///< a piece is called stored, and HAVE said, when its first block is there
   skip_sync,         ///< a checkpoint is written without syncing what it claims
+  wrong_byte,        ///< now and then a run leaves with a wrong byte, though the right ones stand on the disk
+  lost_wake_up,      ///< now and then the driver forgets when the core wanted to be woken
 };
 
 /// What a node did, over all its lives.
@@ -50,6 +53,7 @@ class Driver final : public Process {
     std::uint64_t random_seed = 0;
     double lies = 0;     ///< the share of runs that leave with wrong bytes
     bool honest = true;  ///< S1 and S2 must hold here
+    bool gives = true;   ///< false: a free rider, whose unchokes get lost on the way to the network
     Canary canary = Canary::none;
     std::uint64_t disk_pending_max = 16u << 20;  ///< above it nothing more is read from the network
   };
@@ -95,6 +99,7 @@ class Driver final : public Process {
     wire::BlockRef block;
     std::uint32_t block_done = 0;
     Tag block_tag = Tag::none;
+    FreeRider free_rider;  ///< what it said so far, where the node is one
   };
   struct Attempt {  ///< at one piece
     std::vector<Tag> tags;
@@ -119,6 +124,7 @@ class Driver final : public Process {
   void later(Instant at, F what);
   void after_input();
   void pull(ConnId conn);
+  void say(Conn& conn, ByteView small);
   void put(Torrent& torrent, StreamEnd end, const core::Outgoing::Segment& segment);
   void on_block(TorrentId id, const wire::BlockRef& block, Tag tag);
   void judge(TorrentId id, PieceIndex piece);

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
+#include <numeric>
+#include <span>
 #include <utility>
 
 #include "base/check.hh"
 #include "base/sha1.hh"
-#include "base/text.hh"
+#include "sim/chance.hh"
 #include "wire/metainfo.hh"
 
 namespace swarm::sim {
@@ -17,6 +17,9 @@ namespace swarm::sim {
 namespace {
 
 constexpr Duration audit_every = 1s;
+constexpr Duration stop_takes_at_most = 5s;
+constexpr Duration comes_back_within = 10s;  ///< after a crash; or a newcomer after somebody left
+constexpr Duration settles_in = 10s;         ///< after somebody left for good, what was under way has arrived
 
 IpAddress address_of(std::uint32_t number) { return IpAddress::v4(0x0a000001u + number); }
 
@@ -28,35 +31,198 @@ double percentile(const std::vector<double>& sorted, double share) {
 }  // namespace
 
 Scenario::Scenario(Plan plan)
-    : plan_(std::move(plan)), world_(plan_.random_seed), checks_(world_), network_(world_, plan_.network) {
+    : plan_(std::move(plan)),
+      world_(plan_.random_seed),
+      checks_(world_),
+      network_(world_, plan_.network),
+      chance_(plan_.random_seed ^ 0x6a09e667f3bcc908) {
   make_content();
-  const std::uint32_t count = plan_.seeds + plan_.downloaders + plan_.liars;
-  if (plan_.discovery != Plan::Discovery::peers) {
-    Host& host = network_.add_host(address_of(count), {0, 0, plan_.line.delay});
-    tracker_ = std::make_unique<Tracker>(world_, host, tracker_port);
-    trackers_[{host.address, tracker_port}] = tracker_.get();
-    wire::HttpRequest put;
-    put.method = "PUT";
-    put.target = "/api/v1/files/" + content_.info.name;
-    put.body = torrent_;
-    const auto response = tracker_->on_request(put, {address_of(0), 40'000});
-    SWARM_CHECK(response.status / 100 == 2);
-    if (plan_.discovery == Plan::Discovery::announces) content_.info.trackers = {{tracker_->url() + "/announce"}};
-  }
-  for (std::uint32_t i = 0; i < count; ++i) {
-    Node& node = nodes_.emplace_back();
-    node.host = &network_.add_host(address_of(i), plan_.line);
-    node.disk = Disk(plan_.disk);
-    const bool whole = is_seed(i) || is_liar(i);
-    if (whole) node.disk.fill(content_);
-    if (!whole && plan_.join_within > Duration{}) {
-      node.begins = Duration(world_.random().below(static_cast<std::uint64_t>(plan_.join_within.count())));
-    }
-    at(node.begins, [this, i] { start(i); });
-  }
+  if (plan_.discovery != Plan::Discovery::peers) make_tracker();
+  make_nodes();
+  plan_faults();
 }
 
 Scenario::~Scenario() = default;
+
+void Scenario::make_tracker() {
+  const std::uint32_t count = plan_.seeds + plan_.downloaders + plan_.liars;
+  Host& host = network_.add_host(address_of(count), {0, 0, plan_.line.delay});
+  tracker_ = std::make_unique<Tracker>(world_, host, tracker_port);
+  trackers_[{host.address, tracker_port}] = tracker_.get();
+  wire::HttpRequest put;
+  put.method = "PUT";
+  put.target = "/api/v1/files/" + content_.info.name;
+  put.body = torrent_;
+  const auto response = tracker_->on_request(put, {address_of(0), 40'000});
+  SWARM_CHECK(response.status / 100 == 2);
+  if (plan_.discovery == Plan::Discovery::announces) content_.info.trackers = {{tracker_->url() + "/announce"}};
+}
+
+/// The lines and the moments of their start come from one generator, so that a node's own life changes neither.
+void Scenario::make_nodes() {
+  Random lines(plan_.random_seed ^ 0xbb67ae8584caa73b);
+  Duration joined{};
+  std::vector<std::uint64_t> seeds_up;
+  std::vector<BoundNode> bound_nodes;
+  const auto limited = [](std::uint64_t rate, std::uint64_t limit) {
+    return limit == 0 ? rate : rate == 0 ? limit : std::min(rate, limit);
+  };
+  for (std::uint32_t i = 0; i < plan_.seeds + plan_.downloaders + plan_.liars; ++i) {
+    Node& node = nodes_.emplace_back();
+    const bool whole = is_seed(i) || is_liar(i);
+    const std::uint32_t downloader = i - plan_.seeds;
+    Line line = plan_.line;
+    if (plan_.profile) {
+      const Profile& profile = *plan_.profile;
+      line = draw_line(is_seed(i) && profile.seeds ? *profile.seeds
+                       : is_seed(i)                ? profile.kind_of(i, plan_.seeds)
+                                                   : profile.kind_of(downloader, plan_.nodes()),
+                       lines);
+    }
+    if (!whole && downloader >= plan_.downloaders - std::min(plan_.slow, plan_.downloaders)) {
+      line.up_rate /= 10;
+      line.down_rate /= 10;
+    }
+    node.host = &network_.add_host(address_of(i), line);
+    node.disk = Disk(plan_.disk);
+    if (whole) node.disk.fill(content_);
+    if (!whole && plan_.have > 0) fill_some(node);
+    if (!whole) {
+      switch (plan_.join) {
+        case Join::all:
+          break;
+        case Join::random:
+          if (plan_.join_within > Duration{})
+            node.begins = Duration(lines.below(static_cast<std::uint64_t>(plan_.join_within.count())));
+          break;
+        case Join::staggered:
+          node.begins = plan_.join_within / plan_.downloaders * downloader;
+          break;
+        case Join::poisson:
+          joined += exponential(lines, from_seconds(1 / plan_.join_rate));
+          node.begins = joined;
+          break;
+      }
+    }
+    at(node.begins, [this, i] { start(i); });
+    if (is_seed(i)) seeds_up.push_back(limited(line.up_rate, plan_.limit_up));
+    if (!whole) {
+      bound_nodes.push_back({limited(line.up_rate, plan_.limit_up), limited(line.down_rate, plan_.limit_down),
+                             !is_free_rider(i), content_.info.bytes_total - node.bytes_had});
+    }
+  }
+  bound_ = find_bound(content_.info.bytes_total, content_.info.piece_bytes, seeds_up, bound_nodes,
+                      plan_.join == Join::all && plan_.churn == 0);
+}
+
+/// What is there stands under a clean checkpoint, as after an earlier download that was stopped.
+void Scenario::fill_some(Node& node) {
+  Bitfield there(content_.info.pieces);
+  std::vector<std::uint32_t> order(content_.info.pieces);
+  for (std::uint32_t p = 0; p < order.size(); ++p) order[p] = p;
+  chance_.shuffle(std::span(order));
+  const auto count = static_cast<std::size_t>(plan_.have * static_cast<double>(order.size()) + 0.5);
+  for (std::size_t k = 0; k < std::min(count, order.size()); ++k) {
+    there.set(PieceIndex{order[k]});
+    node.bytes_had += content_.piece_size(PieceIndex{order[k]});
+  }
+  node.disk.fill(content_, there);
+}
+
+// ── what befalls them ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Scenario::plan_faults() {
+  for (const Fault& fault : plan_.faults) {
+    if (fault.kind == Fault::Kind::tracker) {
+      if (tracker_) crash_tracker(fault.at, fault.lasts);
+      continue;
+    }
+    if (fault.node >= nodes_.size()) continue;
+    switch (fault.kind) {
+      case Fault::Kind::crash:
+        crash(fault.node, fault.at, fault.lasts);
+        break;
+      case Fault::Kind::stop:
+        stop(fault.node, fault.at, fault.lasts);
+        break;
+      case Fault::Kind::cut_power:
+        cut_power(fault.node, fault.at, fault.lasts);
+        break;
+      case Fault::Kind::unplug:
+        unplug(fault.node, fault.at, fault.lasts);
+        break;
+      case Fault::Kind::damage:
+        crash(fault.node, fault.at, fault.lasts);
+        damage(fault.node, fault.at + fault.lasts / 2);
+        break;
+      case Fault::Kind::tracker:
+        break;
+    }
+  }
+  for (const Partition& partition : plan_.partitions) {
+    at(partition.at, [this, &partition] { split(partition); });
+    at(partition.at + partition.lasts, [this] {
+      world_.note(Happened::fault, 0, 5);
+      network_.heal();
+    });
+  }
+  if (plan_.tracker_dies_at && tracker_) crash_tracker(*plan_.tracker_dies_at, std::nullopt);
+  if (plan_.churn > 0)
+    strike(plan_.churn, first_downloader(), plan_.downloaders, [this](std::uint32_t i) { replace(i); });
+  if (plan_.crash > 0) {
+    strike(plan_.crash, 0, first_liar(), [this](std::uint32_t i) {
+      crash(i, world_.now().time_since_epoch(), Duration(1 + chance_.below(comes_back_within.count())));
+    });
+  }
+}
+
+/// Every now and then, one of these nodes: events of a Poisson process, until the faults end.
+void Scenario::strike(double percent_a_minute, std::uint32_t first, std::uint32_t count,
+                      std::function<void(std::uint32_t)> what) {
+  const Duration mean = from_seconds(60 * 100 / (percent_a_minute * std::max(count, 1u)));
+  const Duration when = world_.now().time_since_epoch() + exponential(chance_, mean);
+  if (count == 0 || when > plan_.faults_end()) return;
+  at(when, [this, percent_a_minute, first, count, what = std::move(what)] {
+    what(first + static_cast<std::uint32_t>(chance_.below(count)));
+    strike(percent_a_minute, first, count, what);
+  });
+}
+
+/// Churn: it leaves for good; when it was not whole, a new machine takes its place, with nothing.
+void Scenario::replace(std::uint32_t i) {
+  Node& node = nodes_[i];
+  if (!node.driver || node.leaves) return;
+  node.leaves = true;
+  const bool whole = node.ledger.whole_at.has_value();
+  leave(i);
+  if (whole) return;
+  node.comes_back = true;
+  at(world_.now().time_since_epoch() + stop_takes_at_most + 100ms + Duration(chance_.below(comes_back_within.count())),
+     [this, i] {
+       Node& again = nodes_[i];
+       if (again.ledger.whole_at || again.driver) {  // it became whole while it was stopping
+         again.comes_back = false;
+         return;
+       }
+       again.bytes_lost = again.ledger.payload_received;
+       again.bytes_had = again.bytes_done = 0;
+       again.disk = Disk(plan_.disk);
+       again.begins = world_.now().time_since_epoch();
+       again.leaves = again.comes_back = false;
+       start(i);
+     });
+}
+
+void Scenario::split(const Partition& partition) {
+  std::vector<std::uint32_t> others;
+  std::vector<std::vector<std::uint32_t>> groups(std::min<std::size_t>(partition.parts, nodes_.size()));
+  if (tracker_) groups[0].push_back(tracker_->host().index);
+  for (std::uint32_t i = 0; i < nodes_.size(); ++i) (is_seed(i) ? groups[0] : others).push_back(nodes_[i].host->index);
+  chance_.shuffle(std::span(others));
+  for (std::size_t k = 0; k < others.size(); ++k) groups[k % groups.size()].push_back(others[k]);
+  world_.note(Happened::fault, 0, 4, groups.size());
+  network_.partition(groups);
+}
 
 /// A torrent of the right shape; its piece digests are never looked at, since tags are.
 void Scenario::make_content() {
@@ -81,14 +247,16 @@ void Scenario::make_content() {
 void Scenario::start(std::uint32_t i) {
   Node& node = nodes_[i];
   if (node.driver || !node.host->powered || node.leaves) return;
+  node.comes_back = false;
   const bool stranger = i >= first_liar() - plan_.strangers && !is_liar(i) && !is_seed(i);
   Driver::Options options;
   options.random_seed = world_.random().next();
   options.honest = !is_liar(i);
+  options.gives = !is_free_rider(i);
   if (is_liar(i)) {
     options.lies = plan_.lies;
   } else {
-    options.canary = plan_.canary;
+    if (plan_.canary != Canary::wrong_byte || is_seed(i)) options.canary = plan_.canary;
   }
   Random ids(options.random_seed);
   core::ClientOptions& c = options.client;
@@ -96,12 +264,14 @@ void Scenario::start(std::uint32_t i) {
   const std::string_view prefix = stranger ? "-XX0100-" : "-SW0100-";
   std::copy(prefix.begin(), prefix.end(), c.peer_id.bytes.begin());
   c.node_id = fmt::format("{:016x}", ids.next());
-  c.node_name = fmt::format("node{}", i);
+  c.node_name = name(i);
   c.agent = "swarm/0.1.0";
   c.port = port;
   c.addresses = {node.host->address};
   c.rate_up_max = plan_.limit_up;
   c.rate_down_max = plan_.limit_down;
+  c.peers_max = plan_.neighbours;
+  c.policy = plan_.policy;
 
   core::AddTorrent add;
   add.info = content_.info;
@@ -119,9 +289,15 @@ void Scenario::start(std::uint32_t i) {
   node.driver->add(content_, std::move(add));
 }
 
+void Scenario::start_later(std::uint32_t i, Duration after) {
+  nodes_[i].comes_back = true;
+  at(world_.now().time_since_epoch() + after, [this, i] { start(i); });
+}
+
 void Scenario::end(std::uint32_t i) {
   Node& node = nodes_[i];
   if (!node.driver) return;
+  look(i);
   if (!is_liar(i)) node.driver->audit();
   world_.note(Happened::fault, node.host->index, 0);
   node.driver.reset();
@@ -134,7 +310,7 @@ void Scenario::crash(std::uint32_t i, Duration when, Duration down_for) {
     end(i);
     network_.crash(*node.host);
     node.disk.on_crash(world_.random(), world_.now());
-    at(world_.now().time_since_epoch() + down_for, [this, i] { start(i); });
+    start_later(i, down_for);
   });
 }
 
@@ -150,7 +326,7 @@ void Scenario::stop(std::uint32_t i, Duration when, std::optional<Duration> down
 void Scenario::end_cleanly(std::uint32_t i, std::optional<Duration> down_for, Instant asked) {
   Node& node = nodes_[i];
   if (!node.driver->client().stopped()) {
-    if (world_.now() - asked <= 5s) {
+    if (world_.now() - asked <= stop_takes_at_most) {
       at(world_.now().time_since_epoch() + 10ms, [this, i, down_for, asked, life = node.ledger.lives] {
         if (nodes_[i].driver && nodes_[i].ledger.lives == life) end_cleanly(i, down_for, asked);
       });
@@ -161,13 +337,41 @@ void Scenario::end_cleanly(std::uint32_t i, std::optional<Duration> down_for, In
   end(i);
   network_.crash(*node.host);
   node.disk.on_crash(world_.random(), world_.now());
-  if (down_for) at(world_.now().time_since_epoch() + *down_for, [this, i] { start(i); });
+  if (down_for) {
+    start_later(i, *down_for);
+  } else {
+    lost_check_at_ = world_.now() + settles_in;
+  }
+}
+
+/// For good.
+void Scenario::leave(std::uint32_t i) {
+  nodes_[i].leaves = true;
+  if (!nodes_[i].driver) return;
+  nodes_[i].driver->stop();
+  end_cleanly(i, std::nullopt, world_.now());
 }
 
 /// Who is whole and came for no more leaves.
 void Scenario::see_off() {
   for (std::uint32_t i = first_downloader(); i < first_liar(); ++i) {
-    if (nodes_[i].ledger.whole_at && !std::exchange(nodes_[i].leaves, true)) stop(i, world_.now().time_since_epoch());
+    if (nodes_[i].ledger.whole_at && !nodes_[i].leaves) leave(i);
+  }
+}
+
+/// The seeds leave when they have given, together, what they were to give; or each when it knows of enough other whole copies.
+void Scenario::see_seeds_off() {
+  if (plan_.seed_leaves_after == 0 && plan_.until_copies == 0) return;
+  std::uint64_t sent = 0;
+  for (std::uint32_t i = 0; i < plan_.seeds; ++i) sent += nodes_[i].ledger.payload_sent;
+  const bool enough = plan_.seed_leaves_after > 0 &&
+                      static_cast<double>(sent) >= plan_.seed_leaves_after * static_cast<double>(plan_.bytes_total);
+  for (std::uint32_t i = 0; i < plan_.seeds; ++i) {
+    Node& node = nodes_[i];
+    if (node.leaves || !node.driver) continue;
+    const bool copied = plan_.until_copies > 0 &&
+                        node.driver->client().stats(TorrentId{0}, world_.now()).copies_elsewhere >= plan_.until_copies;
+    if (enough || copied) leave(i);
   }
 }
 
@@ -179,6 +383,7 @@ void Scenario::cut_power(std::uint32_t i, Duration when, Duration down_for) {
     network_.cut_power(*node.host);
     node.disk.on_power_cut(world_.random(), world_.now());
     checks_.on_power_cut(node.host->index, content_, node.disk);
+    node.comes_back = true;
     at(world_.now().time_since_epoch() + down_for, [this, i] {
       network_.restore_power(*nodes_[i].host);
       start(i);
@@ -197,11 +402,12 @@ void Scenario::unplug(std::uint32_t i, Duration when, Duration down_for) {
   });
 }
 
-void Scenario::crash_tracker(Duration when, Duration down_for) {
+void Scenario::crash_tracker(Duration when, std::optional<Duration> down_for) {
   at(when, [this] {
     if (tracker_->running()) tracker_->crash();
   });
-  at(when + down_for, [this] {
+  if (!down_for) return;
+  at(when + *down_for, [this] {
     if (!tracker_->running()) tracker_->start();
   });
 }
@@ -221,21 +427,36 @@ void Scenario::at(Duration when, std::function<void()> what) {
 
 // ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+bool Scenario::step() {
+  if (ending_ != Ending::running) return false;
+  world_.run_until(world_.now() + 1ms);
+  if (plan_.leave_when_whole) see_off();
+  see_seeds_off();
+  if (curve_.due(world_.now())) curve_.add(sample(), world_.now());
+  if (world_.now() >= audit_at_) {
+    audit_at_ = world_.now() + audit_every;
+    audit();
+  }
+  ending_ = find_ending();
+  return ending_ == Ending::running;
+}
+
+Ending Scenario::find_ending() {
+  if (world_.stuck()) {
+    checks_.fail(Rule::contract, 0, "time stands still: something goes round in a circle");
+    return Ending::stuck;
+  }
+  if (all_whole()) return Ending::all_whole;
+  if (world_.now() >= Instant(plan_.limit)) return Ending::time_up;
+  if (lost_check_at_ && world_.now() >= *lost_check_at_) {
+    lost_check_at_.reset();
+    if (count_lost() > 0) return Ending::lost;
+  }
+  return Ending::running;
+}
+
 Report Scenario::run() {
-  Instant audit_at = world_.now() + audit_every;
-  const Instant end = Instant(plan_.limit);
-  while (!all_whole() && world_.now() < end) {
-    // In steps of a virtual millisecond: the end is noticed soon, and it is the same end whatever is looked at meanwhile.
-    world_.run_until(world_.now() + 1ms);
-    if (plan_.leave_when_whole) see_off();
-    if (world_.stuck()) {
-      checks_.fail(Rule::contract, 0, "time stands still: something goes round in a circle");
-      break;
-    }
-    if (world_.now() >= audit_at) {
-      audit_at += audit_every;
-      audit();
-    }
+  while (step()) {
   }
   return report();
 }
@@ -251,9 +472,22 @@ Report Scenario::run_until(Duration end) {
 
 bool Scenario::all_whole() const {
   for (std::uint32_t i = first_downloader(); i < first_liar(); ++i) {
-    if (!nodes_[i].ledger.whole_at) return false;
+    if (is_honest_downloader(i) && !nodes_[i].ledger.whole_at) return false;
   }
   return true;
+}
+
+/// Pieces that stand on no honest node which is there or will come back.
+std::uint32_t Scenario::count_lost() {
+  std::vector<std::uint32_t> candidates(content_.info.pieces);
+  for (std::uint32_t p = 0; p < candidates.size(); ++p) candidates[p] = p;
+  for (std::uint32_t i = 0; i < first_liar() && !candidates.empty(); ++i) {
+    Node& node = nodes_[i];
+    const bool there = node.driver != nullptr || (node.comes_back && !node.leaves);
+    if (!there || is_free_rider(i)) continue;
+    std::erase_if(candidates, [&](std::uint32_t p) { return node.disk.right(content_, PieceIndex{p}, world_.now()); });
+  }
+  return static_cast<std::uint32_t>(candidates.size());
 }
 
 void Scenario::audit() {
@@ -263,55 +497,134 @@ void Scenario::audit() {
   }
 }
 
+// ── looking on ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Scenario::look(std::uint32_t i) {
+  Node& node = nodes_[i];
+  if (node.driver) node.bytes_done = node.driver->client().stats(TorrentId{0}, world_.now()).bytes_done;
+}
+
+Curve::Sample Scenario::sample() {
+  Curve::Sample out;
+  out.seconds = seconds(world_.now().time_since_epoch());
+  out.least = 1;
+  std::uint32_t count = 0, whole = 0;
+  for (std::uint32_t i = first_downloader(); i < first_liar(); ++i) {
+    if (!is_honest_downloader(i)) continue;
+    const Node& node = nodes_[i];
+    look(i);
+    const double done = node.ledger.whole_at
+                            ? 1
+                            : static_cast<double>(node.bytes_done) / static_cast<double>(content_.info.bytes_total);
+    out.least = std::min(out.least, done);
+    out.most = std::max(out.most, done);
+    out.mean += done;
+    whole += node.ledger.whole_at.has_value();
+    ++count;
+  }
+  out.mean /= std::max(count, 1u);
+  out.whole = static_cast<double>(whole) / std::max(count, 1u);
+  return out;
+}
+
+std::optional<double> Scenario::seconds_to_whole(std::uint32_t i) const {
+  const Node& node = nodes_[i];
+  if (!node.ledger.whole_at) return std::nullopt;
+  return seconds(node.ledger.whole_at->time_since_epoch() - node.begins);
+}
+
+std::string Scenario::name(std::uint32_t i) const {
+  if (is_seed(i)) return fmt::format("seed{}", i + 1);
+  if (is_liar(i)) return fmt::format("liar{}", i - first_liar() + 1);
+  return fmt::format("node{}", i - first_downloader() + 1);
+}
+
+std::string Scenario::host_name(std::uint32_t host) const {
+  if (tracker_ && tracker_->host().index == host) return "tracker";
+  const std::uint32_t node = host - (tracker_ ? 1 : 0);  // the tracker's host is the first one
+  return node < nodes_.size() ? name(node) : fmt::format("host{}", host);
+}
+
+wire::Status Scenario::status() {
+  wire::Status out;
+  std::vector<std::uint32_t> copies(content_.info.pieces);
+  wire::StatusFile& file = out.files.emplace_back();
+  file.info_hash = content_.info.info_hash;
+  file.name = content_.info.name;
+  file.bytes = content_.info.bytes_total;
+  file.pieces = content_.info.pieces;
+  file.piece_bytes = content_.info.piece_bytes;
+  for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
+    if (!nodes_[i].driver) continue;
+    const core::Client& client = nodes_[i].driver->client();
+    const auto stats = client.stats(TorrentId{0}, world_.now());
+    wire::StatusNode& node = out.nodes.emplace_back();
+    node.name = name(i);
+    node.role = stats.phase == core::Phase::whole ? "seeder" : "leecher";
+    node.address = endpoint(i).text();
+    const double share = static_cast<double>(stats.bytes_done) / static_cast<double>(stats.bytes_total);
+    node.files.push_back(
+        {file.info_hash, file.name, 100 * share, stats.bytes_done, stats.rate_down, stats.rate_up, stats.peers});
+    ++(stats.phase == core::Phase::whole ? file.seeders : file.leechers);
+    if (is_liar(i)) continue;
+    const Bitfield& verified = client.verified(TorrentId{0});
+    for (std::size_t p = verified.find(true); p < verified.size(); p = verified.find(true, p + 1)) ++copies[p];
+  }
+  const std::uint32_t least = *std::ranges::min_element(copies);
+  const auto above = std::ranges::count_if(copies, [least](std::uint32_t n) { return n > least; });
+  file.copies = least + static_cast<double>(above) / static_cast<double>(copies.size());
+  return out;
+}
+
 Report Scenario::report() {
   audit();
   Report r;
-  r.downloaders = plan_.downloaders;
-  std::vector<double> took;
+  r.ending = ending_;
+  r.liars = plan_.liars;
+  std::vector<double> took, free_took;
   for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
     const Node& node = nodes_[i];
-    const double copies = static_cast<double>(node.ledger.payload_sent) / static_cast<double>(plan_.bytes_total);
-    if (is_seed(i)) r.seed_copies += copies;
+    if (is_seed(i))
+      r.seed_copies += static_cast<double>(node.ledger.payload_sent) / static_cast<double>(plan_.bytes_total);
+    if (!is_liar(i)) {
+      r.lives += node.ledger.lives;
+      r.pieces_wrong += node.ledger.pieces_wrong;
+    }
     if (is_seed(i) || is_liar(i)) continue;
-    r.payload_received += node.ledger.payload_received;
-    if (!node.ledger.whole_at) continue;
+    const auto whole = seconds_to_whole(i);
+    if (is_free_rider(i)) {
+      ++r.free_riders;
+      if (whole) free_took.push_back(*whole);
+      continue;
+    }
+    ++r.downloaders;
+    if (!whole) continue;
     ++r.finished;
-    took.push_back(seconds(node.ledger.whole_at->time_since_epoch() - node.begins));
+    took.push_back(*whole);
+    const std::uint64_t received = node.ledger.payload_received - node.bytes_lost;
+    const std::uint64_t needed = content_.info.bytes_total - node.bytes_had;
+    r.payload_received += received;
+    r.payload_wasted += received - std::min(needed, received);
   }
-  std::sort(took.begin(), took.end());
+  std::ranges::sort(took);
+  std::ranges::sort(free_took);
   if (!took.empty()) r.first_seconds = took.front(), r.last_seconds = took.back();
   r.median_seconds = percentile(took, 0.5);
-  r.bound_seconds = bound_seconds(plan_);
+  r.free_riders_finished = static_cast<std::uint32_t>(free_took.size());
+  r.free_riders_median_seconds = percentile(free_took, 0.5);
+  r.bound = bound_;
+  r.bound_seconds = bound_.seconds;
   r.ratio = r.bound_seconds > 0 ? r.last_seconds / r.bound_seconds : 0;
-  const std::uint64_t needed = r.finished * plan_.bytes_total;
-  r.payload_wasted = r.payload_received - std::min(needed, r.payload_received);
+  if (!r.all_finished()) r.pieces_lost = count_lost();
   r.event_hash = world_.event_hash();
   r.events = world_.events();
   r.virtual_seconds = seconds(world_.now().time_since_epoch());
   r.checks_asked = checks_.asked();
   r.violations = checks_.violations();
+  Curve curve = curve_;
+  curve.end(sample());
+  r.curve = curve.samples();
   return r;
-}
-
-std::string Report::text() const {
-  std::string out = fmt::format(
-      "{} of {} finished: first {:.3f} s, median {:.3f} s, last {:.3f} s = {:.3f} x the bound of {:.3f} s; the seeds "
-      "sent {:.2f} copies, "
-      "{} wasted; {} events, hash {:016x}",
-      finished, downloaders, first_seconds, median_seconds, last_seconds, ratio, bound_seconds, seed_copies,
-      size_text(payload_wasted), events, event_hash);
-  for (const auto& violation : violations) out += "\n  " + violation;
-  return out;
-}
-
-double bound_seconds(const Plan& plan) {
-  const auto bytes = static_cast<double>(plan.bytes_total);
-  const auto up = static_cast<double>(plan.line.up_rate), down = static_cast<double>(plan.line.down_rate);
-  const double seeds = plan.seeds, nodes = plan.downloaders;
-  const auto time = [bytes](double rate) { return rate > 0 ? bytes / rate : 0; };
-  const double transfer = std::max({time(seeds * up), time(down), nodes * time((seeds + nodes) * up)});
-  const double pieces = std::ceil(bytes / plan.piece_bytes);
-  return transfer * (1 + std::ceil(std::log2(std::max(nodes, 1.0))) / pieces);
 }
 
 }  // namespace swarm::sim

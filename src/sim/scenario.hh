@@ -1,13 +1,7 @@
-// Scenario: a simulated swarm from the first second to the last: builds the nodes of a plan, lets faults befall them, and reports.
-//
-//   Scenario s({.random_seed = 7, .downloaders = 8});
-//   s.crash(3, 2s, 500ms);
-//   const Report r = s.run();
-//
-// Nodes are numbered: seeds first, then downloaders, then liars (who claim to have everything and send wrong bytes).
+// Scenario: a whole swarm in virtual time: a tracker, seeds, downloaders and liars, what befalls them, and what came of it.
+// Everything follows from the plan, its random seed included: the same plan gives the same run, event by event.
 #pragma once
 
-#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -18,73 +12,39 @@
 
 #include "sim/checks.hh"
 #include "sim/content.hh"
+#include "sim/curve.hh"
 #include "sim/disk.hh"
 #include "sim/driver.hh"
 #include "sim/network.hh"
+#include "sim/plan.hh"
+#include "sim/report.hh"
 #include "sim/tracker.hh"
 #include "sim/world.hh"
+#include "wire/control.hh"
 
 namespace swarm::sim {
-
-struct Plan {
-  std::uint64_t random_seed = 1;
-  std::uint32_t seeds = 1, downloaders = 8, liars = 0;
-  std::uint32_t strangers = 0;  ///< the last so many downloaders do not say that they are swarm nodes
-  std::uint64_t bytes_total = 64u << 20;
-  std::uint32_t piece_bytes = 256u << 10;
-  Line line{12'500'000, 12'500'000, 500us};
-  double lies = 0.3;  ///< the share of a liar's blocks that are wrong
-  enum class Discovery : std::uint8_t {
-    tracker,    ///< heartbeats to a swarm tracker
-    announces,  ///< the same tracker, asked as any other client would
-    peers,      ///< no tracker: each node is told of all others
-  } discovery = Discovery::tracker;
-  Duration join_within{};                      ///< downloaders start at random moments up to this one
-  bool leave_when_whole = false;               ///< as `get` does
-  std::uint64_t limit_up = 0, limit_down = 0;  ///< --up and --down of all nodes, bytes/s; 0: unlimited
-  Disk::Options disk;
-  Network::Options network;
-  Canary canary = Canary::none;
-  Duration limit = 1h;  ///< of virtual time
-};
-
-struct Report {
-  std::uint32_t downloaders = 0, finished = 0;
-  double first_seconds = 0, median_seconds = 0, last_seconds = 0;  ///< of completions, since each one's start
-  double bound_seconds = 0;
-  double ratio = 0;                    ///< last_seconds / bound_seconds
-  double seed_copies = 0;              ///< what the seeds sent, in copies of the content
-  std::uint64_t payload_received = 0;  ///< by all downloaders in all their lives, bytes
-  std::uint64_t payload_wasted = 0;    ///< of it, beyond one copy for each that finished
-  std::uint64_t event_hash = 0, events = 0;
-  double virtual_seconds = 0;
-  std::uint64_t checks_asked = 0;
-  std::vector<std::string> violations;
-
-  bool all_finished() const { return finished == downloaders; }
-  bool all_right() const { return all_finished() && violations.empty(); }
-  std::string text() const;  ///< a few lines for a person
-};
 
 class Scenario {
  public:
   explicit Scenario(Plan plan);
   ~Scenario();
 
-  // Faults, at a moment of virtual time.
+  // Faults besides the plan's, at a moment of virtual time.
   void crash(std::uint32_t node, Duration at, Duration down_for);  ///< SIGKILL, and the same command again
   /// A clean stop, and the same command again; or for good.
   void stop(std::uint32_t node, Duration at, std::optional<Duration> down_for = std::nullopt);
   void cut_power(std::uint32_t node, Duration at, Duration down_for);
   void unplug(std::uint32_t node, Duration at, Duration down_for);  ///< its link
-  void crash_tracker(Duration at, Duration down_for);
+  void crash_tracker(Duration at, std::optional<Duration> down_for);
   /// A block of what the node has on its disk changes while it is down; only between two lives.
   void damage(std::uint32_t node, Duration at);
   void at(Duration when, std::function<void()> what);
 
-  /// Until every downloader is whole or the limit is reached.
-  Report run();
-  Report run_until(Duration end);  ///< goes on from where it stands
+  /// Lets one virtual millisecond pass. False when the run has ended: everybody is whole, nobody can be any more, the limit is
+  /// reached. Whoever looks on between two steps changes nothing.
+  bool step();
+  Report run();                    ///< to its end
+  Report run_until(Duration end);  ///< goes on from where it stands, whether everybody is whole or not
   Report report();
 
   const Plan& plan() const { return plan_; }
@@ -95,10 +55,20 @@ class Scenario {
   Driver* driver(std::uint32_t node) { return nodes_[node].driver.get(); }  ///< null while it is down
   Disk& disk(std::uint32_t node) { return nodes_[node].disk; }
   const Ledger& ledger(std::uint32_t node) const { return nodes_[node].ledger; }
+  const Line& line(std::uint32_t node) const { return nodes_[node].host->line; }
+  /// From its start to its being whole; nothing while it is not.
+  std::optional<double> seconds_to_whole(std::uint32_t node) const;
   Endpoint endpoint(std::uint32_t node) const { return {nodes_[node].host->address, port}; }
+  std::string name(std::uint32_t node) const;       ///< "seed1", "node3", "liar1", counted from 1
+  std::string host_name(std::uint32_t host) const;  ///< of a Host::index: that of its node, or "tracker"
+  Curve::Sample sample();
+  wire::Status status();  ///< how it stands now, as a tracker would tell it that knows everything
   std::uint32_t nodes() const { return static_cast<std::uint32_t>(nodes_.size()); }
   std::uint32_t first_downloader() const { return plan_.seeds; }
   std::uint32_t first_liar() const { return plan_.seeds + plan_.downloaders; }
+  bool is_free_rider(std::uint32_t node) const {
+    return node >= first_downloader() && node < first_downloader() + plan_.free_riders && !is_liar(node);
+  }
 
   static constexpr std::uint16_t port = 6881, tracker_port = 6969;
 
@@ -109,16 +79,37 @@ class Scenario {
     Ledger ledger;
     std::unique_ptr<Driver> driver;
     Duration begins{};
-    bool leaves = false;  ///< it has what it came for
+    bool leaves = false;           ///< it has what it came for, or is done with seeding
+    bool comes_back = false;       ///< it is down and will be started again
+    std::uint64_t bytes_lost = 0;  ///< received by nodes that stood here before and left
+    std::uint64_t bytes_had = 0;   ///< of the content, at its start
+    std::uint64_t bytes_done = 0;  ///< when somebody looked last
   };
   bool is_seed(std::uint32_t node) const { return node < plan_.seeds; }
   bool is_liar(std::uint32_t node) const { return node >= first_liar(); }
-  bool all_whole() const;
+  bool is_honest_downloader(std::uint32_t node) const {
+    return !is_seed(node) && !is_liar(node) && !is_free_rider(node);
+  }
   void make_content();
+  void make_tracker();
+  void make_nodes();
+  void fill_some(Node& node);
+  void plan_faults();
+  void strike(double percent_a_minute, std::uint32_t first, std::uint32_t count,
+              std::function<void(std::uint32_t)> what);
+  void replace(std::uint32_t node);
+  void split(const Partition& partition);
   void start(std::uint32_t node);
+  void start_later(std::uint32_t node, Duration after);
   void end(std::uint32_t node);
   void end_cleanly(std::uint32_t node, std::optional<Duration> down_for, Instant asked);
+  void leave(std::uint32_t node);
   void see_off();
+  void see_seeds_off();
+  std::uint32_t count_lost();
+  Ending find_ending();
+  bool all_whole() const;
+  void look(std::uint32_t node);
   void audit();
 
   Plan plan_;
@@ -131,10 +122,12 @@ class Scenario {
   std::map<Endpoint, Tracker*> trackers_;
   std::deque<Node> nodes_;                   ///< stable places
   std::deque<std::function<void()>> plans_;  ///< what at() was given
+  Random chance_;                            ///< of faults
+  Bound bound_;
+  Curve curve_;
+  Instant audit_at_{};
+  std::optional<Instant> lost_check_at_;  ///< somebody left for good: is everything still there?
+  Ending ending_ = Ending::running;
 };
-
-/// The least time in which one transfer at full rate can reach all of N equal downloaders through a pipeline of pieces:
-/// T (1 + ceil(log2 N) / pieces), PERFORMANCE.md. With unequal numbers of seeds T is what the slowest line needs.
-double bound_seconds(const Plan& plan);
 
 }  // namespace swarm::sim

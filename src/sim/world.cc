@@ -49,6 +49,7 @@ void World::note(Happened what, std::uint32_t host, std::uint64_t a, std::uint64
   mix(std::uint64_t{host} << 8 | static_cast<std::uint64_t>(what));
   mix(a);
   mix(b);
+  if (watcher_) watcher_(what, host, a, b);
 }
 
 std::uint32_t World::push(Instant when) {

@@ -12,8 +12,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/instant.hh"
@@ -72,6 +74,9 @@ class World {
   /// Mixes something that happened into the event hash.
   void note(Happened what, std::uint32_t host, std::uint64_t a = 0, std::uint64_t b = 0);
   std::uint64_t event_hash() const { return hash_; }
+  /// Is told of everything that is noted; what it does must change nothing here.
+  using Watcher = std::function<void(Happened what, std::uint32_t host, std::uint64_t a, std::uint64_t b)>;
+  void watch(Watcher watcher) { watcher_ = std::move(watcher); }
   std::uint64_t events() const { return events_; }
   /// So many things happened at one moment that something goes round in a circle.
   bool stuck() const { return at_once_ > at_once_max; }
@@ -110,6 +115,7 @@ class World {
   std::uint64_t hash_ = 0x9e3779b97f4a7c15u;
   std::uint64_t events_ = 0;
   std::uint64_t at_once_ = 0;  ///< steps at this very moment
+  Watcher watcher_;
 };
 
 }  // namespace swarm::sim
