@@ -10,5 +10,6 @@ int run_tracker(const Options& options, const Environment& environment, Voice& v
 int run_seed(const Options& options, const Environment& environment, Voice& voice);
 int run_get(const Options& options, const Environment& environment, Voice& voice);
 int run_status(const Options& options, const Environment& environment, Voice& voice);
+int run_simulate(const Options& options, const Environment& environment, Voice& voice);
 
 }  // namespace swarm::cli

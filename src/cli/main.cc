@@ -31,6 +31,8 @@ int dispatch(const Options& options, const Environment& environment, Voice& voic
       return run_get(options, environment, voice);
     case Command::status:
       return run_status(options, environment, voice);
+    case Command::simulate:
+      return run_simulate(options, environment, voice);
     case Command::none:
       break;
   }

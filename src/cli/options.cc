@@ -79,7 +79,7 @@ std::vector<std::string> with_implied(std::vector<std::string> words, Commands c
 /// those take a file called "status" for a subcommand, and a file called "[x]" for a list.
 class Parser {
  public:
-  explicit Parser(Commands commands) : app_("", "swarm") {
+  explicit Parser(Commands commands) : commands_(commands), app_("", "swarm") {
     app_.set_help_flag("");
     app_.allow_extras();
     app_.add_flag("-h,--help");
@@ -107,7 +107,7 @@ class Parser {
     } catch (const CLI::ArgumentMismatch& e) {  // "--up: 1 required missing"
       const std::string text = e.what();
       const auto name = text.substr(0, text.find(':'));
-      const auto* row = find_row(name, of_all);
+      const auto* row = find_row(name, commands_);
       return row != nullptr ? usage(fmt::format("--{} needs a value", row->name),
                                     fmt::format("Use --{} {}", row->name, row->argument))
                             : usage(text);
@@ -123,6 +123,7 @@ class Parser {
   std::vector<std::string> rest() const { return app_.remaining(); }
 
  private:
+  Commands commands_;
   CLI::App app_;
   std::map<const OptionSpec*, CLI::Option*> rows_;
 };
@@ -364,6 +365,18 @@ Result<void> judge(const Options& o) {
   if (o.command == Command::seed && std::ranges::find(o.words, "-") != o.words.end()) {
     if (o.words.size() > 1) return usage("'-' (stdin) is for one PATH, not for several", "Run seed for each");
     if (o.name.empty()) return usage("stdin has no name", "Give one: --name NAME");
+  }
+  if (o.command == Command::simulate) {
+    if ((o.plan.profile || !o.profile_file.empty()) && o.lines_given) {
+      return usage("--profile excludes --up, --down, --rtt, --jitter and --loss",
+                   "Put them into a profile of your own");
+    }
+    if (const auto pieces = o.plan.bytes_total / o.plan.piece_bytes; pieces >= 1u << 21) {
+      return usage(fmt::format("{} pieces are too many", pieces), "Use a larger --piece-size");
+    }
+    if (o.plan.downloaders == 0) return usage("all nodes lie: nobody downloads", "Use a smaller --liars");
+    if (o.plan.free_riders >= o.plan.downloaders)
+      return usage("all nodes are free riders", "Use a smaller --free-riders");
   }
   if (o.command == Command::status && o.follow && (o.watch || o.check || !o.pieces_of.empty())) {
     return usage("--follow excludes --watch, --check and --pieces", "Run them in another terminal");

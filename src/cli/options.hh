@@ -20,10 +20,11 @@
 #include "base/error.hh"
 #include "base/instant.hh"
 #include "cli/config.hh"
+#include "sim/plan.hh"
 
 namespace swarm::cli {
 
-enum class Command : std::uint8_t { none, tracker, seed, get, status };
+enum class Command : std::uint8_t { none, tracker, seed, get, status, simulate };
 enum class Colour : std::uint8_t { automatic, always, never };
 enum class Progress : std::uint8_t { automatic, bar, plain, none };
 enum class Pieces : std::uint8_t { automatic, all, ranges, failures, none };
@@ -103,13 +104,22 @@ struct Options {
   bool check = false;     ///< also get's: only verify what is on the disk
   std::string pieces_of;  ///< --pieces NAME
   bool follow = false;
+
+  // simulate
+  sim::Plan plan;
+  bool lines_given = false;  ///< --up, --down, --rtt, --jitter or --loss
+  std::string profile_file;  ///< --profile FILE; empty: none, or one that has a name
+  std::optional<core::Policy> compare;
+  std::string trace, svg;
+  double speed = 0;  ///< virtual seconds a second, 0: as many as can be
 };
 
 /// A bit set of commands.
 using Commands = unsigned;
 constexpr Commands only(Command c) { return 1u << static_cast<unsigned>(c); }
 constexpr Commands of_tracker = only(Command::tracker), of_seed = only(Command::seed), of_get = only(Command::get),
-                   of_status = only(Command::status), of_all = of_tracker | of_seed | of_get | of_status;
+                   of_status = only(Command::status), of_simulate = only(Command::simulate),
+                   of_real = of_tracker | of_seed | of_get | of_status, of_all = of_real | of_simulate;
 
 /// What a value must be, for the text of an error: "--up: '10Q' is not a size. Use e.g. 500K, 10M, 10MB/s".
 struct ValueKind {

@@ -214,6 +214,71 @@ std::string error_json(int code, std::string_view word, std::string_view message
   return line.text("message", message).text("hint", hint).end();
 }
 
+std::string simulation_start_json(const sim::Plan& plan, const std::string& command) {
+  return Line("start")
+      .number("nodes", plan.nodes())
+      .number("seeds", plan.seeds)
+      .number("bytes_total", plan.bytes_total)
+      .number("piece_bytes", plan.piece_bytes)
+      .number("random_seed", plan.random_seed)
+      .text("command", command)
+      .end();
+}
+
+std::string simulation_progress_json(const SimulationNow& now) {
+  return Line("progress")
+      .text_if("policy", now.policy)
+      .real("seconds", now.seconds, 3)
+      .real("percent", 100 * now.sample.mean, 2)
+      .real("percent_least", 100 * now.sample.least, 2)
+      .real("percent_whole", 100 * now.sample.whole, 2)
+      .real("copies", now.status.files.empty() ? 0 : now.status.files.front().copies, 2)
+      .end();
+}
+
+namespace {
+
+void add_figures(Line& line, const SimulationResult& result) {
+  const sim::Report& r = result.report;
+  line.text_if("policy", result.policy)
+      .number("nodes", r.downloaders)
+      .number("finished", r.finished)
+      .real("first_seconds", r.first_seconds, 6)
+      .real("median_seconds", r.median_seconds, 6)
+      .real("last_seconds", r.last_seconds, 6)
+      .real("bound_seconds", r.bound_seconds, 6)
+      .real("ratio", r.ratio, 4)
+      .real("seed_copies", r.seed_copies, 4)
+      .number("wasted_bytes", r.payload_wasted)
+      .text("event_hash", fmt::format("{:016x}", r.event_hash))
+      .number("events", r.events)
+      .real("virtual_seconds", r.virtual_seconds, 3)
+      .number("received_bytes", r.payload_received)
+      .number("liars", r.liars)
+      .number("free_riders", r.free_riders)
+      .number("free_riders_finished", r.free_riders_finished)
+      .real("free_riders_median_seconds", r.free_riders_median_seconds, 6)
+      .number("lives", r.lives)
+      .number("pieces_lost", r.pieces_lost)
+      .number("pieces_wrong", r.pieces_wrong)
+      .text("bound", r.bound.formula)
+      .list("violations", r.violations);
+}
+
+}  // namespace
+
+std::string simulation_done_json(const std::vector<SimulationResult>& results, std::string_view ending) {
+  Line line("done");
+  add_figures(line, results.front());
+  line.text("ending", ending);
+  for (std::size_t i = 1; i < results.size(); ++i) {
+    Line other;
+    add_figures(other, results[i]);
+    line.raw("compared", other.end());
+  }
+  return line.end();
+}
+
 std::string listening_json(const std::string& url, std::uint16_t port, const std::vector<std::string>& addresses,
                            std::string_view time) {
   return Line("listening").text("time", time).text("url", url).number("port", port).list("addresses", addresses).end();

@@ -10,6 +10,7 @@
 #include "base/error.hh"
 #include "cli/console.hh"
 #include "cli/piece_log.hh"
+#include "cli/simulation.hh"
 #include "core/tracker/server.hh"
 
 namespace swarm::cli {
@@ -48,6 +49,12 @@ std::string list_json(const wire::Metainfo& info, const std::vector<bool>& chose
 std::string error_json(const Error& e, const std::string& name = {});
 std::string error_json(int code, std::string_view word, std::string_view message, std::string_view hint,
                        const std::string& name = {});
+
+// swarm simulate.
+std::string simulation_start_json(const sim::Plan& plan, const std::string& command);
+std::string simulation_progress_json(const SimulationNow& now);
+/// The last line. The figures of a second run, with another policy, stand under `compared`.
+std::string simulation_done_json(const std::vector<SimulationResult>& results, std::string_view ending);
 
 // The tracker's events.
 std::string listening_json(const std::string& url, std::uint16_t port, const std::vector<std::string>& addresses,

@@ -87,7 +87,7 @@ class Terminal:
 
 def answers(work):
     """--help and --version: on stdout, exit 0, at most 120 columns."""
-    for words in [['--help'], ['-h'], *[[c, '--help'] for c in ('tracker', 'seed', 'get', 'status')]]:
+    for words in [['--help'], ['-h'], *[[c, '--help'] for c in ('tracker', 'seed', 'get', 'status', 'simulate')]]:
         r = run(work, *words)
         assert r.returncode == 0 and r.stdout.decode().count('\n') > 5 and not r.stderr, words
     r = run(work, '--version')

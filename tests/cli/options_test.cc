@@ -355,11 +355,9 @@ TEST_CASE("the man page documents every option of the table, and none besides") 
     documented.insert(section + ": " + letter + name);
   }
   std::set<std::string> known{"COMMON OPTIONS: h help", "COMMON OPTIONS: version", "COMMON OPTIONS: completion"};
-  const std::map<Commands, std::string> sections = {{of_tracker, "TRACKER"},
-                                                    {of_seed, "SEED"},
-                                                    {of_get, "GET"},
-                                                    {of_status, "STATUS"},
-                                                    {of_seed | of_get, "SEED AND GET"}};
+  const std::map<Commands, std::string> sections = {{of_tracker, "TRACKER"},   {of_seed, "SEED"},
+                                                    {of_get, "GET"},           {of_status, "STATUS"},
+                                                    {of_simulate, "SIMULATE"}, {of_seed | of_get, "SEED AND GET"}};
   for (const OptionSpec& o : option_table()) {
     const auto own = sections.find(o.commands);
     known.insert((own == sections.end() ? std::string("COMMON OPTIONS") : own->second) + ": " +
@@ -372,9 +370,10 @@ TEST_CASE("the man page documents every option of the table, and none besides") 
 TEST_CASE("the man page has its sections, in order") {
   const auto page = read(std::filesystem::path(SWARM_SOURCE_ROOT) / "man" / "swarm.1");
   std::size_t at = 0;
-  for (const auto* section : {"NAME", "SYNOPSIS", "DESCRIPTION", "QUICK START", "TRACKER", "SEED", "GET",
-                              "SEED AND GET", "STATUS", "COMMON OPTIONS", "OUTPUT", "SIGNALS", "ENVIRONMENT", "FILES",
-                              "EXIT STATUS", "EXAMPLES", "COMPATIBILITY", "SECURITY", "SEE ALSO"}) {
+  for (const auto* section :
+       {"NAME",         "SYNOPSIS",    "DESCRIPTION", "QUICK START",    "TRACKER",  "SEED",    "GET",
+        "SEED AND GET", "STATUS",      "SIMULATE",    "COMMON OPTIONS", "OUTPUT",   "SIGNALS", "ENVIRONMENT",
+        "FILES",        "EXIT STATUS", "EXAMPLES",    "COMPATIBILITY",  "SECURITY", "SEE ALSO"}) {
     CAPTURE(section);
     const auto found = page.find("\n.Sh " + std::string(section) + "\n", at);
     REQUIRE(found != page.npos);
