@@ -32,7 +32,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr Clock::duration frame_every = 100ms, plain_every = 10s;  // of real time
-constexpr Duration event_every = 1s;                    // of virtual time, so that two runs say the same
+constexpr Duration event_every = 1s;                               // of virtual time, so that two runs say the same
 
 volatile std::sig_atomic_t caught = 0;
 

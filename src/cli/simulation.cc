@@ -17,14 +17,13 @@ std::string ratio_text(double seconds, double bound) {
 }
 
 std::string head_line(const SimulationNow& now, const Look& look) {
-  const auto& file = now.status.files.front();
-  return line_of({{fmt::format("simulated {:.2f} s", now.seconds), 0, Paint::bold},
-                  {percent_text(now.sample.mean)},
-                  {fmt::format("{:.0f}% of the nodes whole", 100 * now.sample.whole), 1},
-                  {fmt::format("{:.2f} copies", file.copies), 2},
-                  {now.real_seconds > 0 ? fmt::format("{:.1f} x real time", now.seconds / now.real_seconds) : "", 3},
-                  {now.policy.empty() ? "" : "policy " + now.policy, 1}},
-                 look);
+  std::vector<Part> parts{{fmt::format("simulated {:.2f} s", now.seconds), 0, Paint::bold},
+                          {percent_text(now.sample.mean)},
+                          {fmt::format("{:.0f}% of the nodes whole", 100 * now.sample.whole), 1},
+                          {fmt::format("{:.2f} copies", now.status.files.front().copies), 2}};
+  if (now.real_seconds > 0) parts.push_back({fmt::format("{:.1f} x real time", now.seconds / now.real_seconds), 3});
+  if (!now.policy.empty()) parts.push_back({"policy " + now.policy, 1});
+  return line_of(std::move(parts), look);
 }
 
 /// One row for all nodes of a kind: the least, the median and the most of what they have, and what each moves on average.

@@ -508,7 +508,7 @@ void Network::hand_over(Stream* stream, int to_side, std::uint32_t bytes, bool a
         },
         [&](const Run& run) {
           if (!to.open) return;
-          world_.note(Happened::received, to.host->index, number(to.conn),
+          world_.note(Happened::received_payload, to.host->index, number(to.conn),
                       std::uint64_t{number(run.piece)} << 32 | (run.begin + run.length));
           to.host->process->on_received(to.conn, run);
         });

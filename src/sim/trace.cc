@@ -22,6 +22,8 @@ Shape shape_of(Happened what) {
     case Happened::connect_failed:
       return {"connect_failed", "conn", ""};
     case Happened::received:
+      return {"received", "conn", "bytes"};
+    case Happened::received_payload:
       return {"received", "conn", ""};
     case Happened::closed:
       return {"closed", "conn", "reset"};
@@ -60,11 +62,7 @@ std::string trace_line(Instant when, std::string_view node, Happened what, std::
                   node, what == Happened::fault && a < faults.size() ? faults[a] : shape.what);
   if (!shape.a.empty()) out += fmt::format(",\"{}\":{}", shape.a, a);
   if (!shape.b.empty()) out += fmt::format(",\"{}\":{}", shape.b, b);
-  if (what == Happened::received && b >> 32 == 0) {
-    out += fmt::format(",\"bytes\":{}", b);
-  } else if (what == Happened::received) {
-    out += fmt::format(",\"piece\":{},\"end\":{}", b >> 32, b & 0xffffffff);
-  }
+  if (what == Happened::received_payload) out += fmt::format(",\"piece\":{},\"end\":{}", b >> 32, b & 0xffffffff);
   return out + '}';
 }
 

@@ -29,6 +29,7 @@ enum class Happened : std::uint8_t {
   connected,
   connect_failed,
   received,
+  received_payload,
   closed,
   room,
   stored,

@@ -18,6 +18,7 @@
 #include "cli/console.hh"
 #include "cli/piece_log.hh"
 #include "cli/report.hh"
+#include "cli/simulation.hh"
 #include "cli/tables.hh"
 #include "cli/terminal.hh"
 
@@ -323,6 +324,47 @@ TEST_CASE("golden: the tracker's console") {
     }
     for (auto& line : pieces.rest(clock_text, seat.look())) out.scrolled.push_back(std::move(line));
     if (seat.judged().sticky) out.bounded = status_tables(view(), {true, true, "nas"}, seat.look());
+    return out;
+  });
+}
+
+TEST_CASE("golden: a simulated swarm, its table and its end, with another policy beside it") {
+  sim::Plan plan;
+  plan.downloaders = 6;
+  plan.liars = 2;
+  plan.free_riders = 1;
+  plan.churn = 10;
+  plan.line.loss = 0.005;
+  SimulationNow now;
+  now.status = view();
+  now.seconds = 3.25;
+  now.real_seconds = 0.4;
+  now.sample = {3.25, 0.1, 0.441, 1, 0.25};
+  now.policy = "spread";
+  sim::Report report;
+  report.ending = sim::Ending::all_whole;
+  report.downloaders = report.finished = 5;
+  report.first_seconds = 5.5, report.median_seconds = 5.75, report.last_seconds = 6.125;
+  report.bound = {5.432, "T (1 + ceil(log2 6) / 256 pieces), T = 5.369 s for one transfer"};
+  report.bound_seconds = 5.432;
+  report.seed_copies = 1.04;
+  report.payload_received = 64 * mib * 5, report.payload_wasted = 2'306'867;
+  report.free_riders = 1;
+  report.event_hash = 0xb779f7e7e966f7f2;
+  for (int i = 0; i <= 49; ++i) report.curve.push_back({i / 8.0, i / 60.0, i / 49.0, 1, i < 44 ? 0.0 : (i - 44) / 5.0});
+  sim::Report other = report;
+  other.last_seconds = 9.528;
+  for (auto& sample : other.curve) sample.seconds *= 9.528 / 6.125;
+  compare("simulate", [&](const Seat& seat) {
+    Screenful out;
+    out.scrolled = plan_lines(plan, seat.look());
+    out.bounded = seat.judged().sticky ? simulation_lines(now, 24, seat.look()) : Lines{plain_simulation_line(now)};
+    if (seat.judged().sticky) {
+      for (auto& line : simulation_lines(now, 5, seat.look())) out.bounded.push_back(std::move(line));
+    }
+    for (auto& line : summary_lines({{"spread", report}, {"rarest", other}}, seat.look())) {
+      out.bounded.push_back(std::move(line));
+    }
     return out;
   });
 }
