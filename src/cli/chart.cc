@@ -12,7 +12,7 @@ namespace swarm::cli {
 
 namespace {
 
-constexpr std::size_t rows = 8, columns_min = 16, columns_max = 100, margin = 6;  // of "100% |"
+constexpr std::size_t rows = 8, columns_min = 8, columns_max = 100, margin = 6;  // of "100% |"
 
 /// Dots in cells: two by four with Braille, one by two without.
 class Canvas {

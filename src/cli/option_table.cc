@@ -3,6 +3,7 @@
 #include <charconv>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "base/text.hh"
 #include "cli/options.hh"
@@ -224,6 +225,7 @@ bool put_profile(Options& o, std::string_view v) {
 bool put_join(Options& o, std::string_view v) { return sim::parse_join(v, o.plan); }
 bool put_partition(Options& o, std::string_view v) {
   const auto partition = sim::parse_partition(v);
+  if (!std::exchange(o.partitions_given, true)) o.plan.partitions.clear();  // the scenario's
   if (partition) o.plan.partitions.push_back(*partition);
   return partition.has_value();
 }

@@ -108,6 +108,7 @@ struct Options {
   // simulate
   sim::Plan plan;
   bool lines_given = false;  ///< --up, --down, --rtt, --jitter or --loss
+  bool partitions_given = false;
   std::string profile_file;  ///< --profile FILE; empty: none, or one that has a name
   std::optional<core::Policy> compare;
   std::string trace, svg;

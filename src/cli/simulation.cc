@@ -106,14 +106,14 @@ std::vector<std::string> plan_lines(const sim::Plan& plan, const Look& look) {
 std::vector<std::string> summary_lines(const std::vector<SimulationResult>& results, const Look& look) {
   std::vector<Column> heads{{"", 10, 0}};
   std::vector<std::vector<std::string>> rows{{"first whole"}, {"median"},     {"last whole"}, {"bound"},
-                                             {"whole"},       {"seeds sent"}, {"wasted"},     {"event hash"}};
+                                             {"whole"},       {"seeds sent"}, {"wasted"}};
   bool riders = false;
   for (const auto& result : results) riders = riders || result.report.free_riders > 0;
   if (riders) rows.insert(rows.begin() + 5, std::vector<std::string>{"free riders"});
   for (const auto& result : results) {
     const sim::Report& r = result.report;
     heads.push_back({result.policy.empty() ? "TIME" : result.policy, 9, 0});
-    heads.push_back({"X BOUND", 0, 0});
+    heads.push_back({"X BOUND", 0, 1});
     std::size_t at = 0;
     const auto row = [&](std::string value, std::string beside = {}) {
       rows[at].push_back(std::move(value));
@@ -137,10 +137,12 @@ std::vector<std::string> summary_lines(const std::vector<SimulationResult>& resu
     const double share =
         r.payload_received == 0 ? 0 : static_cast<double>(r.payload_wasted) / static_cast<double>(r.payload_received);
     row(size_text(r.payload_wasted), fmt::format("{:.2f}%", 100 * share));
-    row(fmt::format("{:016x}", r.event_hash));
   }
   auto lines = table(heads, std::move(rows), look);
   lines.push_back(fit("bound: " + results.front().report.bound.formula, look.width, look.utf8));
+  std::vector<std::string> hashes;
+  for (const auto& result : results) hashes.push_back(fmt::format("{:016x}", result.report.event_hash));
+  lines.push_back(fit(fmt::format("event hash: {}", fmt::join(hashes, ", ")), look.width, look.utf8));
   double end = 0;
   for (const auto& result : results) {
     if (!result.report.curve.empty()) end = std::max(end, result.report.curve.back().seconds);

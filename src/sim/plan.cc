@@ -132,7 +132,7 @@ std::optional<double> parse_share_rate(std::string_view text) {
   if (!per || !text.ends_with('%')) return std::nullopt;
   const auto n = parse_real(text.substr(0, text.size() - 1));
   if (!n || *n > 1e6) return std::nullopt;
-  return *n * 60 / *per;
+  return *n * (60 / *per);
 }
 
 std::optional<Partition> parse_partition(std::string_view text) {

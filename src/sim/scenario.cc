@@ -62,7 +62,7 @@ void Scenario::make_tracker() {
 void Scenario::make_nodes() {
   Random lines(plan_.random_seed ^ 0xbb67ae8584caa73b);
   Duration joined{};
-  std::vector<std::uint64_t> seeds_up;
+  std::vector<std::uint64_t> seeds_up;  // a liar sends right blocks, too
   std::vector<BoundNode> bound_nodes;
   const auto limited = [](std::uint64_t rate, std::uint64_t limit) {
     return limit == 0 ? rate : rate == 0 ? limit : std::min(rate, limit);
@@ -105,7 +105,7 @@ void Scenario::make_nodes() {
       }
     }
     at(node.begins, [this, i] { start(i); });
-    if (is_seed(i)) seeds_up.push_back(limited(line.up_rate, plan_.limit_up));
+    if (whole) seeds_up.push_back(limited(line.up_rate, plan_.limit_up));
     if (!whole) {
       bound_nodes.push_back({limited(line.up_rate, plan_.limit_up), limited(line.down_rate, plan_.limit_down),
                              !is_free_rider(i), content_.info.bytes_total - node.bytes_had});

@@ -103,7 +103,7 @@ TEST_CASE("simulate: the command of a plan makes the same plan") {
     if (one_in(3)) plan.slow = static_cast<std::uint32_t>(random.below(plan.downloaders));
     if (one_in(3)) plan.seeds = static_cast<std::uint32_t>(1 + random.below(9));
     if (one_in(3)) plan.bytes_total = 1 + random.below(1u << 30);
-    if (one_in(3)) plan.piece_bytes = 16'384u << random.below(10);
+    if (one_in(3) && plan.bytes_total < 1u << 30) plan.piece_bytes = 16'384u << random.below(10);
     if (one_in(3)) plan.have = random.unit();
     if (!plan.profile) {
       if (one_in(3)) plan.line.up_rate = one_in(2) ? 125'000 * random.below(1000) : random.below(1'000'000'000);
@@ -174,7 +174,7 @@ TEST_CASE("chart: within the width, from the bottom to the top, in any locale") 
       const auto lines = chart(straight(), 10, look);
       REQUIRE(lines.size() == 10);
       for (const auto& line : lines) {
-        CHECK(columns(line) <= std::max<std::size_t>(width, 22));
+        CHECK(columns(line) <= width);
         CHECK(is_utf8(line));
         if (!utf8) CHECK(std::ranges::all_of(line, [](unsigned char c) { return c >= 0x20 && c < 0x7f; }));
       }
@@ -184,7 +184,7 @@ TEST_CASE("chart: within the width, from the bottom to the top, in any locale") 
   }
   const auto lines = chart(straight(), 10, {46, false, false});
   CHECK(lines[0].ends_with(":"));  // both reach the top, at the right
-  CHECK(lines[8] == "      0 s                           10.0 s");
+  CHECK(lines[8] == "      0 s                               10.0 s");
   CHECK(chart({}, 10, {}).empty());
 }
 
@@ -228,11 +228,11 @@ TEST_CASE("simulation: the end in figures, the error with its replay, the last J
   const auto has = [&](const std::string& text) {
     return std::ranges::any_of(lines, [&](const auto& l) { return l.starts_with(text); });
   };
-  CHECK(has("last whole  6.000 s           1.200"));
-  CHECK(has("whole       8 of 8"));
-  CHECK(has("seeds sent  1.05 copies"));
-  CHECK(has("wasted      10 B              1.00%"));
-  CHECK(has("event hash  0000000000000abc"));
+  CHECK(has("last whole   6.000 s      1.200"));
+  CHECK(has("whole        8 of 8"));
+  CHECK(has("seeds sent   1.05 copies"));
+  CHECK(has("wasted       10 B         1.00%"));
+  CHECK(has("event hash: 0000000000000abc"));
   CHECK(simulation_error(r, "swarm simulate").exit == Exit::done);
   CHECK(simulation_done_json({{"", r}}, "all_whole")
             .starts_with(

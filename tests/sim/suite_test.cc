@@ -112,11 +112,16 @@ TEST_CASE("suite: each scenario over many random seeds") {
 TEST_CASE("suite: mixed faults over hundreds of random seeds") {
   const auto [first, last] = seeds(500);
   Tally tally;
-  for (std::uint64_t seed = first; seed <= last; ++seed) tally.add(judged(plan_of("mixed", seed)));
+  std::uint64_t nodes = 0;
+  for (std::uint64_t seed = first; seed <= last; ++seed) {
+    const Plan plan = plan_of("mixed", seed);
+    nodes += plan.seeds + plan.downloaders;
+    tally.add(judged(plan));
+  }
   MESSAGE("mixed, " << tally.text());
   if (std::getenv("SWARM_SEEDS") != nullptr) return;
-  CHECK(tally.lives > 6 * tally.runs);  // faults did happen,
-  CHECK(tally.wrong > tally.runs / 4);  // and liars did lie
+  CHECK(tally.lives > nodes + tally.runs / 2);  // nodes did come again,
+  CHECK(tally.wrong > tally.runs / 4);          // and liars did lie
 }
 
 TEST_CASE("suite: twenty random seeds, each run twice, give the same event hash twice") {
