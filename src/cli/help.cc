@@ -3,12 +3,14 @@
 
 #include <algorithm>
 
+#include "base/text.hh"
 #include "cli/options.hh"
 
 namespace swarm::cli {
 
 namespace {
 
+constexpr std::size_t width_max = 120;
 constexpr std::size_t left_width = 28;  // of "  -t, --tracker ADDR  "
 
 std::string left_side(const OptionSpec& o) {
@@ -18,16 +20,29 @@ std::string left_side(const OptionSpec& o) {
   return out + (o.implied.empty() ? fmt::format(" {}", o.argument) : fmt::format(" [{}]", o.argument));
 }
 
+/// What is said right of it goes on below itself where a line would be too long.
 std::string row(const std::string& left, std::string_view right, std::string_view initial) {
   std::string out = left;
-  if (left.size() + 2 > left_width) {
-    out += '\n';
+  std::size_t at = left.size();
+  const auto go_on = [&](std::string_view before) {
+    out += before;
     out.append(left_width, ' ');
+    at = left_width;
+  };
+  if (at + 2 > left_width) {
+    go_on("\n");
   } else {
-    out.append(left_width - left.size(), ' ');
+    out.append(left_width - at, ' ');
+    at = left_width;
   }
-  out += right;
-  if (!initial.empty()) out += fmt::format(" [{}]", initial);
+  std::string text(right);
+  if (!initial.empty()) text += fmt::format(" [{}]", initial);
+  for (const auto word : split(text, ' ')) {
+    if (at > left_width && at + 1 + word.size() > width_max) go_on("\n");
+    if (at > left_width) out += ' ', ++at;
+    out += word;
+    at += word.size();
+  }
   return out + '\n';
 }
 

@@ -576,7 +576,8 @@ constexpr std::array table{
                .kind = {"a number", "e.g. 7"}},
     OptionSpec{.name = "scenario",
                .argument = "NAME",
-               .help = "a world with a name, which the other options change",
+               .help = "begin with a world that has a name: flash-crowd, staggered, heterogeneous, churn, crashes, "
+                       "seed-leaves, tracker-dies, partition, free-riders, liars, slow-node, huge or mixed",
                .commands = of_simulate,
                .put = put_scenario,
                .kind = {"a scenario",
@@ -682,7 +683,7 @@ constexpr std::array table{
                .kind = {"a share up to 50%", "e.g. 0.5%"}},
     OptionSpec{.name = "profile",
                .argument = "lan|wan|mixed|FILE",
-               .help = "lines of several kinds, instead of --up, --down, --rtt, --jitter and --loss",
+               .help = "lines of several kinds, instead of equal ones",
                .commands = of_simulate,
                .put = put_profile,
                .kind = {"a profile", "lan, wan, mixed or a JSON file", "lan|wan|mixed", ValueKind::Place::file}},

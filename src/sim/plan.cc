@@ -170,7 +170,7 @@ std::optional<double> parse_share(std::string_view text) {
 }
 
 std::optional<double> parse_real(std::string_view text) {
-  if (text.find_first_not_of("0123456789.") != text.npos || text.size() > 20) return std::nullopt;
+  if (text.find_first_not_of("0123456789.") != text.npos || text.size() > 32) return std::nullopt;
   double n = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;

@@ -36,10 +36,11 @@ def bash(work):
         open(os.path.join(work, name), 'w').close()
     os.makedirs(os.path.join(work, 'photos'))
     files = sorted(os.listdir(work))
-    commands = ['get', 'seed', 'status', 'tracker']
+    commands = ['get', 'seed', 'simulate', 'status', 'tracker']
     for words, wanted in [
         ([''], commands),
-        (['s'], ['seed', 'status']),
+        (['s'], ['seed', 'simulate', 'status']),
+        (['simulate', '--compare', 'r'], ['rarest']),
         (['-t', 'nas', ''], commands),
         (['-t', 'get', 'se'], ['seed']),                       # a tracker called 'get' is no command
         (['--comp'], ['--completion']),
