@@ -15,10 +15,14 @@ void Workers::size_pool() {
 }
 
 std::size_t Workers::threads() {
-  size_pool();
-  const char* text = std::getenv("UV_THREADPOOL_SIZE");
-  const long wanted = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
-  return static_cast<std::size_t>(std::clamp(wanted, 1L, 1024L));  // as libuv clamps it
+  // Once, as libuv does: to count the cores is to read a file.
+  static const std::size_t threads = [] {
+    size_pool();
+    const char* text = std::getenv("UV_THREADPOOL_SIZE");
+    const long wanted = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+    return static_cast<std::size_t>(std::clamp(wanted, 1L, 1024L));  // as libuv clamps it
+  }();
+  return threads;
 }
 
 void Workers::begin(Work* work) {
