@@ -97,6 +97,13 @@ bool Aside::has_doubts() {
   return !in_doubt_.empty();
 }
 
+bool Aside::has_doubts_in(std::uint64_t offset, std::uint64_t length) {
+  const std::uint64_t piece_bytes = files_.info().piece_bytes;
+  const std::lock_guard lock(mutex_);
+  const auto first = in_doubt_.lower_bound(PieceIndex{static_cast<std::uint32_t>(offset / piece_bytes)});
+  return first != in_doubt_.end() && number(*first) * piece_bytes < offset + length;
+}
+
 bool Aside::is_in_doubt(PieceIndex piece) {
   const std::lock_guard lock(mutex_);
   return in_doubt_.contains(piece);

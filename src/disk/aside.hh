@@ -40,6 +40,7 @@ class Aside {
   Result<void> meet_named(const OpenFile& named, const Extent& extent, std::uint64_t offset, IovCursor& from);
 
   bool has_doubts();
+  bool has_doubts_in(std::uint64_t offset, std::uint64_t length);  ///< the pieces that have a byte of this range
   /// Call when all pieces are right: "exists" when one in doubt is not what the named files hold. Else none is in doubt
   /// any more.
   Result<void> settle();

@@ -74,6 +74,14 @@ std::uint64_t read_at(int fd, std::uint64_t offset, std::uint64_t length, IovCur
   return transfer(::preadv, fd, offset, length, into, error);
 }
 
+std::uint64_t read_at_once(int fd, std::uint64_t offset, std::uint64_t length, IovCursor& into) {
+  int error = 0;
+  const auto call = [](int file, const iovec* list, int count, off_t at) {
+    return ::preadv2(file, list, count, at, RWF_NOWAIT);
+  };
+  return transfer(call, fd, offset, length, into, &error);
+}
+
 std::uint64_t write_at(int fd, std::uint64_t offset, std::uint64_t length, IovCursor& from, int* error) {
   const std::uint64_t moved = transfer(::pwritev, fd, offset, length, from, error);
   if (moved < length && *error == 0) *error = EIO;  // a disk that takes nothing and says nothing

@@ -54,6 +54,9 @@ class IovCursor {
 std::uint64_t read_at(int fd, std::uint64_t offset, std::uint64_t length, IovCursor& into, int* error);
 std::uint64_t write_at(int fd, std::uint64_t offset, std::uint64_t length, IovCursor& from, int* error);
 
+/// As read_at(), but only what can be had without waiting for a disk; short says no more than that.
+std::uint64_t read_at_once(int fd, std::uint64_t offset, std::uint64_t length, IovCursor& into);
+
 /// Folder and last element: "a/b/c" is "a/b" and "c", "c" is "." and "c", "/c" is "/" and "c".
 std::pair<std::string, std::string> split_path(const std::string& path);
 

@@ -57,6 +57,27 @@ Result<void> Storage::read(std::uint64_t offset, std::span<const iovec> into) {
   return result;
 }
 
+std::size_t Storage::read_cached(std::uint64_t offset, std::span<const iovec> into) {
+  State& s = *state_;
+  IovCursor cursor(into);
+  std::uint64_t length = 0;
+  for (const iovec& entry : into) length += entry.iov_len;
+  if (s.aside.has_doubts_in(offset, length)) return 0;
+  std::size_t total = 0;
+  s.files.extents().each(offset, length, [&](const Extent& e) {
+    std::uint64_t moved = e.length;
+    if (e.pad) {
+      cursor.zero(e.length);
+    } else {
+      const auto open = s.files.open_already(e.file);
+      moved = open ? read_at_once(open->fd.get(), e.offset, e.length, cursor) : 0;
+    }
+    total += static_cast<std::size_t>(moved);
+    return moved == e.length;
+  });
+  return total;
+}
+
 Result<void> Storage::write(std::uint64_t offset, std::span<const iovec> from) {
   State& s = *state_;
   SWARM_CHECK(s.files.options().writable);

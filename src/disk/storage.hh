@@ -1,4 +1,5 @@
-// Storage: the files of one torrent on a disk, addressed by bytes of the torrent. Blocking; run on worker threads only.
+// Storage: the files of one torrent on a disk, addressed by bytes of the torrent. Blocking, but for read_cached(); run on
+// worker threads only.
 //
 // A download lives at `<target>.part` (a file, or a folder with the same tree below it) and gets its name by finish().
 // Files are opened beneath the save folder only, without following symbolic links (openat2 RESOLVE_BENEATH |
@@ -90,6 +91,10 @@ class Storage {
   /// Reads exactly the bytes [offset, offset + sum of iov) of the torrent, across files; padding reads as zeros. A file
   /// that is shorter than it should be gives Exit::integrity "changed" for a seed.
   Result<void> read(std::uint64_t offset, std::span<const iovec> into);
+  /// The same without ever waiting, for a disk or for another thread: gives how many bytes could be had so, from the
+  /// start. Fewer say nothing about the file: read() tells. Linux only reads so from what is in the page cache (4.14,
+  /// RWF_NOWAIT; most file systems).
+  std::size_t read_cached(std::uint64_t offset, std::span<const iovec> into);
   /// ENOSPC, EDQUOT: Exit::disk "disk_full"; a target that is not ours: "exists". Bytes of padding are dropped.
   Result<void> write(std::uint64_t offset, std::span<const iovec> from);
   /// fdatasync of every file written since the last sync, fsync of every folder that got an entry. An error is final:

@@ -123,6 +123,11 @@ Result<TorrentFiles::Open> TorrentFiles::to_read(FileIndex file) {
   return keep(file, std::move(fd), writable && found == Place::part, found);
 }
 
+TorrentFiles::Open TorrentFiles::open_already(FileIndex file) {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  return lock && is_chosen(file) ? open_files_.find(file) : nullptr;
+}
+
 Result<TorrentFiles::Open> TorrentFiles::to_write(FileIndex file) {
   const Opening opening(*this);
   if (!may_write_) {

@@ -45,6 +45,8 @@ class TorrentFiles {
 
   /// A file to read from. Null when a .part does not have it yet.
   Result<Open> to_read(FileIndex file);
+  /// A chosen file that is open; null also when another thread has the lock, for this never waits.
+  Open open_already(FileIndex file);
   /// A file to write to; made when it is missing. Or one that has its name already (OpenFile::named), for reading.
   Result<Open> to_write(FileIndex file);
   /// Reads a range of one file; `open` is null when it is not there yet. What a .part lacks reads as zeros.

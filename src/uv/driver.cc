@@ -140,7 +140,7 @@ struct Driver::Parts {
   void settle_reading();
   void on_bytes(ConnId conn, std::size_t count);
   void on_fetched(ConnId conn, std::size_t count);
-  void fill(ConnId conn, std::unique_ptr<SendBatch> batch, core::Outgoing outgoing);
+  void send_payload(ConnId conn, std::unique_ptr<SendBatch> batch, std::shared_ptr<Descriptor> socket);
   void make_busy(TorrentId id);
   void on_job_done(TorrentId id);
   void on_time();
@@ -163,8 +163,15 @@ Peers::Events Driver::Parts::peer_events() {
       .on_can_send = [this](ConnId conn) { can_send.push_back(conn); },
       .next_outgoing = [this](ConnId conn, std::size_t bytes_max,
                               core::Outgoing& out) { client->next_outgoing(conn, bytes_max, now(), out); },
-      .fill = [this](ConnId conn, std::unique_ptr<SendBatch> batch,
-                     core::Outgoing outgoing) { fill(conn, std::move(batch), std::move(outgoing)); },
+      .prepare =
+          [this](SendBatch& batch) {
+            const auto& torrent = files(batch.torrent());
+            batch.read_from(torrent.storage(), torrent.info().piece_bytes);
+          },
+      .send_payload =
+          [this](ConnId conn, std::unique_ptr<SendBatch> batch, std::shared_ptr<Descriptor> socket) {
+            send_payload(conn, std::move(batch), std::move(socket));
+          },
       .turn = [this] { turn(); },
   };
 }
@@ -216,25 +223,16 @@ void Driver::Parts::on_fetched(ConnId conn, std::size_t count) {
   settle_reading();
 }
 
-/// A batch has its place in the stream already: when its bytes cannot be read the connection cannot go on.
-void Driver::Parts::fill(ConnId conn, std::unique_ptr<SendBatch> batch, core::Outgoing outgoing) {
-  const auto payload =
-      std::find_if(outgoing.segments.begin(), outgoing.segments.end(), [](auto& s) { return s.payload; });
-  const TorrentId id = payload->torrent;
-  const auto& torrent = files(id);
+void Driver::Parts::send_payload(ConnId conn, std::unique_ptr<SendBatch> batch, std::shared_ptr<Descriptor> socket) {
+  const TorrentId id = batch->torrent();
   workers.run(
-      [batch = std::move(batch), outgoing = std::move(outgoing), storage = torrent.storage(),
-       piece_bytes = torrent.info().piece_bytes]() mutable {
-        auto result = batch->fill(outgoing, *storage, piece_bytes);
-        return std::pair(std::move(batch), std::move(result));
+      [batch = std::move(batch), socket = std::move(socket)]() mutable {
+        const auto outcome = batch->send(socket->get(), SendBatch::Reading::waiting);
+        return std::pair(std::move(batch), outcome);
       },
-      [this, conn, id](std::pair<std::unique_ptr<SendBatch>, Result<void>> filled) {
-        if (filled.second) {
-          peers->filled(conn, std::move(filled.first));
-        } else {
-          peers->fill_failed(conn);
-          files(id).on_read_failed(filled.second.error());
-        }
+      [this, conn, id](std::pair<std::unique_ptr<SendBatch>, SendBatch::Outcome> sent) {
+        if (sent.second == SendBatch::Outcome::unreadable) files(id).on_read_failed(sent.first->error());
+        peers->on_outcome(conn, std::move(sent.first), sent.second);
         turn();
       });
 }

@@ -5,7 +5,7 @@
 // Bounds
 // - received bytes wait for the disk in at most 80 buffers of 256 KiB (20 MiB); when they are used up, or a torrent's
 //   PieceQueue is full, no peer's socket is read until half is free again;
-// - bytes to send: at most two batches a connection, 16 MiB in all;
+// - bytes to send: one batch a connection, of at most 256 KiB, whose payload stays where it is on the disk;
 // - sockets: at most 50 connects under way, `sockets_max` in all; then the visitor who has been silent for longest
 //   makes room.
 #pragma once

@@ -1,75 +1,123 @@
 #include "uv/peer_socket.hh"
 
-#include <algorithm>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <utility>
 
 #include "base/check.hh"
 
 namespace swarm::uv {
 
+namespace {
+constexpr int reads_max = 8;  ///< of one connection in a turn of the loop, so that the others get theirs
+constexpr Duration fast_within = 5ms;
+constexpr std::uint64_t fast_within_ms = 5;
+constexpr std::size_t fast_bytes = 1u << 20;
+constexpr int fast_wake_bytes = 256 * 1024;
+}  // namespace
+
 PeerSocket::PeerSocket(Loop& loop, Descriptor socket, ConnId conn, const PeerSocketEvents& events)
-    : state_(make_handle<State, uv_tcp_t>([&loop](uv_tcp_t* tcp) { return uv_tcp_init(loop.raw(), tcp); })) {
+    : state_(make_handle<State, uv_poll_t>(
+          [&](uv_poll_t* poll) { return uv_poll_init(loop.raw(), poll, socket.get()); })) {
+  SWARM_CHECK(state_ != nullptr);
+  const int on = 1;  // requests are small and must not wait for an acknowledgement
+  setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  state_->socket = std::make_shared<Descriptor>(std::move(socket));
+  state_->owner = &loop;
   state_->conn = conn;
   state_->events = &events;
   state_->data = state_.get();
-  SWARM_CHECK(uv_tcp_open(state_.get(), socket.get()) == 0);
-  socket.release();
-  uv_tcp_nodelay(state_.get(), 1);  // requests are small and must not wait for an acknowledgement
+}
+
+PeerSocket::~PeerSocket() {
+  const auto socket = std::move(state_->socket);
+  state_->look.reset();
+  state_.reset();  // the loop looks no more at what is closed now
+  if (socket.use_count() > 1) ::shutdown(socket->get(), SHUT_RDWR);
+}
+
+void PeerSocket::read(bool wanted) {
+  state_->reading = wanted && !state_->ended;
+  watch(*state_);
+}
+
+void PeerSocket::await_writable() {
+  state_->writing = !state_->ended;
+  watch(*state_);
+}
+
+void PeerSocket::watch(State& state) {
+  const int wanted = (state.reading ? UV_READABLE : 0) | (state.writing ? UV_WRITABLE : 0);
+  if (std::exchange(state.watched, wanted) == wanted) return;
+  if (wanted == 0) {
+    uv_poll_stop(&state);
+    return;
+  }
+  uv_poll_start(&state, wanted, [](uv_poll_t* poll, int status, int ready) noexcept {
+    if (poll->data != nullptr) on_ready(*static_cast<State*>(poll), status, ready);
+  });
+}
+
+/// Whatever is told may drop the socket; its state stays until the loop turns again.
+void PeerSocket::on_ready(State& state, int status, int ready) {
+  if (status < 0) return end(state);
+  if ((ready & UV_READABLE) != 0 && state.reading) receive(state);
+  if (state.data == nullptr || (ready & UV_WRITABLE) == 0 || !state.writing) return;
+  state.writing = false;
+  state.events->on_writable(state.conn);
+  if (state.data != nullptr) watch(state);  // now, for it may be full again already
+}
+
+void PeerSocket::receive(State& state) {
+  for (int i = 0; i < reads_max; ++i) {
+    const ByteSpan room = state.events->room();
+    if (room.empty()) return state.events->on_no_room(state.conn);
+    const ssize_t count = ::recv(state.socket->get(), room.data(), room.size(), MSG_DONTWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (count <= 0) return end(state);
+    PeerSocket::count(state, static_cast<std::size_t>(count));
+    state.events->on_bytes(state.conn, static_cast<std::size_t>(count));
+    if (state.data == nullptr || !state.reading || static_cast<std::size_t>(count) < room.size()) return;
+  }
+}
+
+void PeerSocket::count(State& state, std::size_t bytes) {
+  state.came += bytes;
+  if (state.look) return;
+  if (state.came >= fast_bytes) return set_fast(state, true);
+  const std::uint64_t now_ms = uv_now(state.loop);
+  if (now_ms - state.since_ms < fast_within_ms) return;
+  state.since_ms = now_ms;
+  state.came = bytes;
+}
+
+void PeerSocket::set_fast(State& state, bool fast) {
+  const int wake_bytes = fast ? fast_wake_bytes : 1;
+  setsockopt(state.socket->get(), SOL_SOCKET, SO_RCVLOWAT, &wake_bytes, sizeof wake_bytes);
+  state.came = 0;
+  if (!fast) {
+    state.since_ms = uv_now(state.loop);
+    state.look.reset();
+    return;
+  }
+  state.look = std::make_unique<Timer>(*state.owner, [&state] {
+    if (state.came < fast_bytes) return set_fast(state, false);  // what waits is told by the loop at once
+    state.came = 0;
+    if (state.reading) receive(state);
+  });
+  state.look->every(fast_within);
 }
 
 void PeerSocket::end(State& state) {
   if (state.data == nullptr || std::exchange(state.ended, true)) return;
-  uv_read_stop(reinterpret_cast<uv_stream_t*>(static_cast<uv_tcp_t*>(&state)));
+  state.reading = state.writing = false;
+  state.look.reset();
+  watch(state);
   state.events->on_end(state.conn);
 }
-
-void PeerSocket::read(bool wanted) {
-  wanted = wanted && !state_->ended;
-  if (std::exchange(state_->reading, wanted) == wanted) return;
-  if (!wanted) {
-    uv_read_stop(stream());
-    return;
-  }
-  uv_read_start(
-      stream(),
-      [](uv_handle_t* handle, std::size_t, uv_buf_t* into) noexcept {
-        const auto& state = *static_cast<State*>(reinterpret_cast<uv_tcp_t*>(handle));
-        const ByteSpan room = state.data != nullptr ? state.events->room() : ByteSpan{};
-        *into = uv_buf_init(reinterpret_cast<char*>(room.data()), static_cast<unsigned>(room.size()));
-      },
-      [](uv_stream_t* from, ssize_t count, const uv_buf_t*) noexcept {
-        auto& state = *static_cast<State*>(reinterpret_cast<uv_tcp_t*>(from));
-        if (state.data == nullptr) return;
-        if (count > 0) {
-          state.events->on_bytes(state.conn, static_cast<std::size_t>(count));
-        } else if (count == UV_ENOBUFS) {
-          state.events->on_no_room(state.conn);
-        } else if (count < 0) {
-          end(state);
-        }
-      });
-}
-
-std::size_t PeerSocket::try_write(ByteView bytes) {
-  if (bytes.empty() || queued() != 0 || state_->ended) return 0;
-  const auto part = uv_buf_init(const_cast<char*>(as_text(bytes).data()), static_cast<unsigned>(bytes.size()));
-  return static_cast<std::size_t>(std::max(0, uv_try_write(stream(), &part, 1)));  // an error shows again when writing
-}
-
-void PeerSocket::write(std::unique_ptr<SendBatch> batch) {
-  const auto rest = batch->unsent();
-  const auto part = uv_buf_init(const_cast<char*>(as_text(rest).data()), static_cast<unsigned>(rest.size()));
-  SendBatch* const raw = batch.release();  // libuv's, until it calls back
-  const int status = uv_write(raw, stream(), &part, 1, [](uv_write_t* request, int status) noexcept {
-    std::unique_ptr<SendBatch> done(static_cast<SendBatch*>(request));
-    auto& state = *static_cast<State*>(reinterpret_cast<uv_tcp_t*>(request->handle));
-    if (state.data == nullptr || state.ended) return;
-    if (status != 0) return end(state);
-    state.events->on_written(state.conn, std::move(done));
-  });
-  if (status != 0) delete raw;  // the connection is gone, which reading tells
-}
-
-std::size_t PeerSocket::queued() const { return uv_stream_get_write_queue_size(stream()); }
 
 }  // namespace swarm::uv

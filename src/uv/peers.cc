@@ -1,7 +1,6 @@
 #include "uv/peers.hh"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -14,9 +13,12 @@ constexpr std::size_t dialling_max = 50;
 constexpr std::size_t silent_max = 150;
 constexpr Duration connect_within = 10s;
 constexpr Duration linger_within = 5s;
-constexpr Duration stalled_after = 10s;
 constexpr Duration quick = 25ms;  ///< a batch that left within it: the next one may be larger
 constexpr Duration slow = 250ms;  ///< one that took longer: the next one is smaller
+constexpr Duration cold_for = 50ms;
+constexpr int size_max = 4;  ///< 16 blocks
+/// 16 KiB, 32 … and room for the messages between the blocks.
+constexpr std::size_t batch_bytes(int size) { return (std::size_t{16 * 1024} << size) + 1024; }
 }  // namespace
 
 Peers::Peers(Loop& loop, Interface interface, std::size_t sockets_max, Events events)
@@ -42,8 +44,8 @@ Peers::Peers(Loop& loop, Interface interface, std::size_t sockets_max, Events ev
     on_end(conn);
     events_.turn();
   };
-  socket_events_.on_written = [this](ConnId conn, std::unique_ptr<SendBatch> batch) {
-    on_written(conn, std::move(batch));
+  socket_events_.on_writable = [this](ConnId conn) {
+    on_writable(conn);
     events_.turn();
   };
 }
@@ -154,7 +156,7 @@ void Peers::close(ConnId conn) {
 
 void Peers::drop_if_sent(ConnId conn) {
   const Peer* peer = find(conn);
-  if (peer != nullptr && peer->closing && !peer->filling && peer->writing == 0) drop(conn);
+  if (peer != nullptr && peer->closing && !peer->sending) drop(conn);
 }
 
 void Peers::close_all() {
@@ -162,7 +164,6 @@ void Peers::close_all() {
   visitors_.clear();
   silent_ = 0;
   dials_.clear();
-  waiting_.clear();
   dialling_ = 0;
   sweep_.stop();
 }
@@ -182,27 +183,18 @@ void Peers::drop(ConnId conn) {
   dial_next();
 }
 
-void Peers::fill_failed(ConnId conn) {
-  if (find(conn) != nullptr) on_end(conn);
-}
-
-/// The rare things that take long: lingering ends, and those who hold memory that others wait for.
+/// Ends that linger too long.
 void Peers::sweep() {
   const Instant now = loop_.now();
   std::vector<ConnId> over;
   bool closing = false;
-  for (auto& [id, peer] : peers_) {
-    if (peer.writing > 0 && std::exchange(peer.queued, peer.socket->queued()) != peer.socket->queued())
-      peer.progress = now;
-    const bool stuck = !waiting_.empty() && peer.writing > 0 && now - peer.progress > stalled_after;
-    if (stuck || (peer.closing && now - peer.closing_since > linger_within)) over.push_back(ConnId{id});
+  for (const auto& [id, peer] : peers_) {
+    if (peer.closing && now - peer.closing_since > linger_within) over.push_back(ConnId{id});
     closing = closing || peer.closing;
   }
   std::sort(over.begin(), over.end());
   for (const ConnId conn : over) on_end(conn);
-  // libuv lets go of their batches after this; whoever still finds no room waits for the next look.
-  wake_waiting();
-  if (!closing && waiting_.empty()) sweep_.stop();
+  if (!closing) sweep_.stop();
   events_.turn();
 }
 
@@ -227,83 +219,65 @@ void Peers::want_to_send(ConnId conn) {
 
 bool Peers::pull(ConnId conn) {
   Peer* peer = find(conn);
-  if (peer == nullptr || !peer->wants || peer->closing || !peer->socket) return false;
-  const bool scarce = pool_.bytes_used() > SendPool::bytes_max / 2;
-  if (peer->filling || peer->writing >= (scarce ? 1 : 2)) return false;
-  const std::size_t bytes_max = SendPool::batch_bytes(scarce ? 0 : peer->size);
-  if (pool_.bytes_used() + bytes_max > SendPool::bytes_max) {
-    if (std::find(waiting_.begin(), waiting_.end(), conn) == waiting_.end()) waiting_.push_back(conn);
-    if (!sweep_.running()) sweep_.every(1s);
-    return false;
-  }
-  events_.next_outgoing(conn, bytes_max, out_);
+  if (peer == nullptr || !peer->wants || peer->closing || !peer->socket || peer->sending) return false;
+  events_.next_outgoing(conn, batch_bytes(peer->size), out_);
   if (out_.total == 0) {
     peer->wants = false;
     return false;
   }
-  const bool payload = std::any_of(out_.segments.begin(), out_.segments.end(), [](const auto& s) { return s.payload; });
-  if (!payload) {
-    send_small(conn, *peer);
-    return true;
+  if (!peer->batch) peer->batch = std::make_unique<SendBatch>();
+  peer->batch->begin(out_, loop_.now());
+  if (peer->batch->has_payload()) events_.prepare(*peer->batch);
+  peer->sending = true;
+  // That the socket has ended is told by the loop, for this is in the middle of a turn.
+  if (send(conn, *peer) == SendBatch::Outcome::ended) peer->socket->await_writable();
+  return !peer->sending;
+}
+
+/// On the loop if that need not wait, else on a worker.
+SendBatch::Outcome Peers::send(ConnId conn, Peer& peer) {
+  const bool payload = peer.batch->has_payload();
+  auto outcome = SendBatch::Outcome::cold;
+  if (!payload || peer.batch->began() >= peer.cold_until) {
+    outcome = peer.batch->send(peer.socket->descriptor()->get(), SendBatch::Reading::cached);
+    if (outcome == SendBatch::Outcome::cold) peer.cold_until = loop_.now() + cold_for;
   }
-  peer->filling = true;
-  auto batch = pool_.take(out_.total);
-  events_.fill(conn, std::move(batch), std::exchange(out_, {}));
-  return false;
+  if (outcome == SendBatch::Outcome::cold) {
+    events_.send_payload(conn, std::move(peer.batch), peer.socket->descriptor());
+  } else if (outcome != SendBatch::Outcome::ended) {
+    after(conn, peer, outcome);
+  }
+  return outcome;
 }
 
-void Peers::send_small(ConnId conn, Peer& peer) {
-  const ByteView bytes(out_.bytes);
-  const std::size_t sent = peer.socket->try_write(bytes);
-  if (sent > 0) events_.on_sent(conn, sent);
-  if (sent == bytes.size()) return;
-  auto batch = pool_.take(bytes.size() - sent);
-  std::memcpy(batch->bytes().data(), bytes.data() + sent, bytes.size() - sent);
-  write(conn, peer, std::move(batch));
+/// The batch is back from the socket.
+void Peers::after(ConnId conn, Peer& peer, SendBatch::Outcome outcome) {
+  const std::size_t sent = peer.batch->take_sent();
+  if (sent > 0 && !peer.closing) events_.on_sent(conn, sent);
+  if (outcome == SendBatch::Outcome::full) return peer.socket->await_writable();
+  peer.sending = false;
+  if (!peer.batch->has_payload()) return;
+  const Duration took = loop_.now() - peer.batch->began();
+  if (took < quick) peer.size = std::min(peer.size + 1, size_max);
+  if (took > slow) peer.size = std::max(peer.size - 1, 0);
 }
 
-void Peers::filled(ConnId conn, std::unique_ptr<SendBatch> batch) {
+void Peers::on_writable(ConnId conn) {
+  Peer& peer = *find(conn);
+  if (!peer.sending || !peer.batch) return;
+  if (send(conn, peer) == SendBatch::Outcome::ended) return on_end(conn);
+  if (!peer.sending && !peer.closing) events_.on_can_send(conn);
+  drop_if_sent(conn);
+}
+
+void Peers::on_outcome(ConnId conn, std::unique_ptr<SendBatch> batch, SendBatch::Outcome outcome) {
   Peer* peer = find(conn);
   if (peer == nullptr) return;
-  peer->filling = false;
-  write(conn, *peer, std::move(batch));
-  if (!peer->closing) events_.on_can_send(conn);
+  peer->batch = std::move(batch);
+  if (outcome == SendBatch::Outcome::ended || outcome == SendBatch::Outcome::unreadable) return on_end(conn);
+  after(conn, *peer, outcome);
+  if (!peer->sending && !peer->closing) events_.on_can_send(conn);
   drop_if_sent(conn);
-}
-
-void Peers::write(ConnId conn, Peer& peer, std::unique_ptr<SendBatch> batch) {
-  batch->began = loop_.now();
-  const std::size_t sent = peer.socket->try_write(batch->unsent());
-  batch->sent += sent;
-  if (sent > 0 && !peer.closing) events_.on_sent(conn, sent);
-  if (batch->unsent().empty()) {
-    peer.size = std::min(peer.size + 1, SendPool::sizes - 1);
-    return;
-  }
-  if (peer.writing++ == 0) peer.progress = batch->began;
-  peer.socket->write(std::move(batch));
-}
-
-void Peers::on_written(ConnId conn, std::unique_ptr<SendBatch> batch) {
-  Peer& peer = *find(conn);
-  --peer.writing;
-  peer.progress = loop_.now();
-  const Duration took = peer.progress - batch->began;
-  if (took < quick) peer.size = std::min(peer.size + 1, SendPool::sizes - 1);
-  if (took > slow) peer.size = std::max(peer.size - 1, 0);
-  const std::size_t rest = batch->unsent().size();
-  batch.reset();
-  wake_waiting();
-  if (!peer.closing) {
-    events_.on_sent(conn, rest);
-    events_.on_can_send(conn);
-  }
-  drop_if_sent(conn);
-}
-
-/// Those who find no room again wait again, in the same order.
-void Peers::wake_waiting() {
-  for (const ConnId conn : std::exchange(waiting_, {})) events_.on_can_send(conn);
 }
 
 }  // namespace swarm::uv

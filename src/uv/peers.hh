@@ -5,11 +5,12 @@
 // 2. At most sockets_max in all, and among them at most 150 visitors who have not said a handshake's worth of bytes. When
 //    a visitor comes beyond that, the one of those who has been here for longest makes room; when there is none, the new
 //    one goes. Rationale: whoever connects and says nothing costs a descriptor, and must keep out nobody who speaks.
-// 3. Sending: at most two batches a connection, one being filled by a worker and one being written. A batch grows with
-//    the speed of the connection (64 KiB at first, 16 to 256), so that a slow peer holds little memory.
-// 4. When half of the pool is used, a connection gets one batch of one block at a time; when all of it is, it waits,
-//    and whoever has taken nothing for 10 s is closed while others wait.
-// 5. A closed connection sends what was pulled for it, for at most 5 s.
+// 3. Sending: one batch a connection at a time; what a socket does not take waits until it does (send_batch.hh). A batch
+//    grows with the speed of the connection (64 KiB at first, 16 to 256): what was taken from the core goes out, whatever
+//    is said meanwhile. The loop sends it, as long as its payload is in the page cache; when that is not so, workers send
+//    this connection's batches, and the loop tries again after 50 ms.
+//    Rationale: the loop never waits for a disk; and what is in memory is not worth waking another thread for.
+// 4. A closed connection sends what was pulled for it, for at most 5 s.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +48,9 @@ class Peers {
     std::function<void(ConnId, std::size_t)> on_sent;
     std::function<void(ConnId)> on_can_send;  ///< pull() may have something to do
     std::function<void(ConnId, std::size_t bytes_max, core::Outgoing&)> next_outgoing;
-    std::function<void(ConnId, std::unique_ptr<SendBatch>, core::Outgoing)> fill;  ///< then call filled()
+    std::function<void(SendBatch&)> prepare;  ///< calls read_from(): it has payload
+    /// Calls send() of the batch on this socket on a worker, then on_outcome().
+    std::function<void(ConnId, std::unique_ptr<SendBatch>, std::shared_ptr<Descriptor>)> send_payload;
     std::function<void()> turn;
   };
 
@@ -64,8 +67,8 @@ class Peers {
   /// Takes one Outgoing from the core, if the connection has room for it, and sends it. True when there may be another
   /// one.
   bool pull(ConnId conn);
-  void filled(ConnId conn, std::unique_ptr<SendBatch> batch);
-  void fill_failed(ConnId conn);  ///< the stream cannot go on: it ends, and on_closed is called
+  /// What came of send_payload. A stream that cannot go on ends, and on_closed is called.
+  void on_outcome(ConnId conn, std::unique_ptr<SendBatch> batch, SendBatch::Outcome outcome);
   BlockAssembly* assembly(ConnId conn);
   void detach_unfinished();  ///< BlockAssembly::detach for all
   std::size_t size() const { return peers_.size(); }
@@ -80,12 +83,11 @@ class Peers {
     bool visitor = false;
     bool closing = false;  ///< the core knows it no more: only what was pulled still leaves
     Instant closing_since{};
-    bool wants = false;      ///< the core has something to send
-    bool filling = false;    ///< a worker has its next batch
-    int writing = 0;         ///< batches that the socket has not sent
-    int size = 2;            ///< of its next batch
-    std::size_t queued = 0;  ///< bytes that waited in the socket at the last look
-    Instant progress{};      ///< when that last changed
+    bool wants = false;                ///< the core has something to send
+    bool sending = false;              ///< a batch is under way
+    Instant cold_until{};              ///< rule 3
+    int size = 2;                      ///< of its next batch: blocks, as a power of two
+    std::unique_ptr<SendBatch> batch;  ///< null while a worker has it, and before the first one
   };
   struct Dial {
     ConnId conn{};
@@ -100,10 +102,9 @@ class Peers {
   bool make_room();
   void on_end(ConnId conn);
   void drop(ConnId conn);
-  void write(ConnId conn, Peer& peer, std::unique_ptr<SendBatch> batch);
-  void send_small(ConnId conn, Peer& peer);
-  void on_written(ConnId conn, std::unique_ptr<SendBatch> batch);
-  void wake_waiting();
+  SendBatch::Outcome send(ConnId conn, Peer& peer);
+  void after(ConnId conn, Peer& peer, SendBatch::Outcome outcome);
+  void on_writable(ConnId conn);
   void drop_if_sent(ConnId conn);
   void sweep();
 
@@ -118,8 +119,6 @@ class Peers {
   std::deque<ConnId> visitors_;  ///< in their order; at most twice as many as may be silent, who are among them
   std::size_t silent_ = 0;       ///< visitors of rule 2
   bool reading_ = true;
-  SendPool pool_;
-  std::deque<ConnId> waiting_;  ///< for the pool; each connection at most once
   core::Outgoing out_;
   Timer sweep_;
 };

@@ -1,13 +1,22 @@
-// SendBatch: what goes out on one connection in one write: messages and the payload between them, in one buffer.
-// SendPool counts the buffers of all connections.
+// SendBatch: what goes out next on one connection, in order: messages, and the payload between them.
+//
+// Rules
+// 1. Nothing is read before the socket wants it: what it does not take waits as a position in the batch, not as bytes. The
+//    payload passes through one buffer per thread, which stays in the processor's cache.
+// 2. The loop sends only what is in the page cache (Reading::cached); for the rest a worker sends the batch, and may wait
+//    for a disk.
+// 3. Up to 256 KiB, messages and consecutive payload, are read with one call and sent with one call. Rationale: sendfile
+//    would save a copy, but goes block by block, for a header stands before each: the segments are a quarter as large, and
+//    that costs both ends more than the copy does.
+// 4. What cannot be read ends the stream: its place in it is taken already.
+// Memory: the messages and some 30 bytes a block; it does not grow with the payload.
 #pragma once
 
-#include <uv.h>
-
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "base/bytes.hh"
@@ -18,49 +27,47 @@
 
 namespace swarm::uv {
 
-class SendPool;
-
-class SendBatch : public uv_write_t {
+class SendBatch {
  public:
-  ~SendBatch();
-  SendBatch(const SendBatch&) = delete;
-  SendBatch& operator=(const SendBatch&) = delete;
+  enum class Outcome : std::uint8_t {
+    sent,        ///< all of it
+    full,        ///< the socket takes no more for now
+    ended,       ///< the socket takes no more for good
+    unreadable,  ///< see error()
+    cold,        ///< Reading::cached: what is next has to come from a disk
+  };
+  enum class Reading : std::uint8_t { cached, waiting };
 
-  /// On a worker: copies the messages to their places and reads the payload between them, consecutive ranges with one
-  /// call.
-  Result<void> fill(const core::Outgoing& outgoing, disk::Storage& storage, std::uint32_t piece_bytes);
-  ByteSpan bytes() { return {memory_.get(), size_}; }
-  ByteView unsent() const { return ByteView{memory_.get(), size_}.subspan(sent); }
+  /// Takes over what the core gave, and leaves the memory of what was sent before in its place.
+  void begin(core::Outgoing& outgoing, Instant now);
+  /// Where its payload is read from.
+  void read_from(std::shared_ptr<disk::Storage> storage, std::uint32_t piece_bytes);
+  bool has_payload() const { return payload_; }
+  TorrentId torrent() const { return torrent_; }  ///< of the payload
+  Instant began() const { return began_; }
 
-  std::size_t sent = 0;
-  Instant began{};  ///< when it was given to the socket
+  /// Gives a stream socket all that it takes without waiting. The process ignores SIGPIPE (loop.hh).
+  Outcome send(int socket, Reading reading);
+  /// Bytes that went out since the last call.
+  std::size_t take_sent();
+  const Error& error() const { return *error_; }
 
  private:
-  friend class SendPool;
-  struct Shared;
-  SendBatch(std::shared_ptr<Shared> shared, std::size_t size);
+  Result<std::size_t> gather(ByteSpan into, Reading reading);
+  Result<std::size_t> read(std::uint64_t offset, std::span<const iovec> into, Reading reading);
+  void advance(std::size_t bytes);
 
-  std::shared_ptr<Shared> shared_;
-  std::unique_ptr<std::uint8_t[]> memory_;
-  std::size_t size_;
-  std::size_t capacity_ = 0;
-};
-
-class SendPool {
- public:
-  static constexpr std::size_t bytes_max = 16u << 20;  ///< in all batches
-  static constexpr int sizes = 5;
-  /// 16, 32 … 256 KiB, and room for the messages between the blocks.
-  static constexpr std::size_t batch_bytes(int size) { return (std::size_t{16 * 1024} << size) + 1024; }
-
-  SendPool();
-  /// The limit is the caller's to keep: what the core has given must be sent.
-  std::unique_ptr<SendBatch> take(std::size_t size);
-  std::size_t bytes_used() const;
-
- private:
-  std::shared_ptr<SendBatch::Shared>
-      shared_;  ///< shared with the batches, since libuv may hold one longer than we live
+  core::Outgoing outgoing_;
+  std::shared_ptr<disk::Storage> storage_;
+  std::uint32_t piece_bytes_ = 0;
+  bool payload_ = false;
+  TorrentId torrent_{};
+  Instant began_{};
+  std::size_t segment_ = 0;  ///< the position: the segment that is being sent,
+  std::size_t at_ = 0;       ///< and how many of its bytes were
+  std::size_t sent_ = 0;
+  std::vector<iovec> ranges_;  ///< of gather(), here to keep its memory
+  std::optional<Error> error_;
 };
 
 }  // namespace swarm::uv

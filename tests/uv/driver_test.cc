@@ -166,6 +166,25 @@ TEST_CASE("a file that shrinks while it is being sent ends the connection, never
   CHECK(get.driver.stats(added.torrent).hash_failures == 0);
 }
 
+TEST_CASE("a file that is not in memory is sent by workers, whole") {
+  const auto loop = make_loop();
+  const TempFolder folder;
+  const Content content(folder.path(), 16u << 20, 64 * 1024);
+  auto patient = options();
+  patient.changed_every = 1h;  // its workers have nothing else to do
+  Node seed(*loop, patient), get(*loop);
+  seed.driver.add_seed(content.seed());
+  evict(content.path);
+  add(*loop, get.driver, content.download(folder.path("got.bin"), seed.driver));
+  bool worked = false;
+  REQUIRE(run_until(*loop, [&] {
+    worked = worked || seed.driver.workers().under_way() > 0;
+    return get.told<core::Finished>() != nullptr;
+  }));
+  CHECK(worked);
+  CHECK(read_all(folder.path("got.bin")) == content.bytes);
+}
+
 TEST_CASE("a target that cannot be written to ends the download, and a stop afterwards is clean") {
   const auto loop = make_loop();
   const TempFolder folder;

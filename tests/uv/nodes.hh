@@ -1,6 +1,9 @@
 // Whole drivers for tests: a file with its torrent, a node that listens, and what people do with them.
 #pragma once
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -14,6 +17,7 @@
 #include "base/random.hh"
 #include "base/sha1.hh"
 #include "support.hh"
+#include "uv/descriptor.hh"
 #include "uv/driver.hh"
 
 namespace swarm::uv {
@@ -70,6 +74,14 @@ inline DriverOptions options() {
   o.interface = "127.0.0.1";
   o.port_first = 0;
   return o;
+}
+
+/// Nothing of it is in memory any more, where the file system lives on a disk.
+inline void evict(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  REQUIRE(file);
+  REQUIRE(::fsync(file.get()) == 0);
+  REQUIRE(::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED) == 0);
 }
 
 /// A driver that listens, and what it told.
