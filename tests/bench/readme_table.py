@@ -44,8 +44,10 @@ def line(what, rows):
 
 
 def section(kept):
-    said = ('`SWARM_BENCH=all meson compile -C build bench`, on %s: medians of interleaved rounds. CPU seconds are those of both sides, MiB the\n'
-            'peak memory of the seed and of the downloader. `floor` is a program without any protocol (tests/bench/floor.cc).' % kept['machine'])
+    rounds = sorted({len(r['samples']) for r in kept['rows']})
+    said = ('Measured by `SWARM_BENCH=all meson compile -C build bench` or parts of it, on %s: each the median of %s\n'
+            'interleaved round%s. CPU seconds are those of both sides, MiB the peak memory of the seed and of the downloader. `floor` is a program\n'
+            'without any protocol (tests/bench/floor.cc).' % (kept['machine'], ' to '.join(str(n) for n in sorted({rounds[0], rounds[-1]})), 's' * (rounds[-1] > 1)))
     by_what = {}
     for r in kept['rows']:
         by_what.setdefault(r['what'], []).append(r)
