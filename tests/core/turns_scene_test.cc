@@ -108,7 +108,7 @@ TEST_CASE("a seed with two downloading nodes tells them to wait, and offers each
   auto b = s.join(2, {});
   std::set<PieceIndex> given;
   bool told_a = false, told_b = false;
-  for (int round = 0; round < pieces; ++round) {
+  for (std::uint32_t round = 0; round < pieces; ++round) {
     for (auto* node : {&a, &b}) {
       const Heard heard = s.hear(*node);
       (node == &a ? told_a : told_b) |= heard.says(Kind::wait);
@@ -203,6 +203,25 @@ TEST_CASE("a giver that falls silent for five seconds loses its turn, and what s
   const Heard rest = s.hear(two);
   REQUIRE(rest.requests.size() == 1);
   CHECK(rest.requests[0].begin == wire::block_bytes);
+}
+
+TEST_CASE("what is left of a piece that was begun by asking is open to offers once its givers give by turns") {
+  AddTorrent add;
+  add.info = small_torrent(pieces, 1 << 20);  // more blocks than are asked for at first
+  Scene s(false);
+  s.client.remove(s.torrent, s.now);
+  s.torrent = s.client.add(std::move(add), s.now);
+  auto one = s.join(1, {1}), two = s.join(2, {});
+  const std::size_t asked = s.hear(one).requests.size();
+  CHECK(asked > 0);
+  CHECK(asked < 64);
+  s.say(two, Kind::wait);
+  two.say(wire::Have{PieceIndex{1}}, s.now);
+  CHECK(s.hear(two).all(Kind::taken) == list({1}));
+  s.say(one, Kind::wait);
+  CHECK(s.hear(two).all(Kind::lacking) == list({1}));
+  s.say(two, Kind::offer, list({1}));
+  CHECK(s.hear(two).requests.size() > 0);
 }
 
 TEST_CASE("whoever does not speak of turns hears nothing of them, and is served as it asks") {

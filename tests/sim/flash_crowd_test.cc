@@ -8,11 +8,25 @@
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
+#include <utility>
 
 #include "sim/scenario.hh"
 
 using namespace swarm;
 using namespace swarm::sim;
+
+TEST_CASE("a flash crowd of 8 takes at most 1.05 x the bound, and one of 16 at most 1.10 x") {
+  for (const auto& size : {std::pair(8u, 1.05), std::pair(16u, 1.10)}) {
+    Plan plan;
+    plan.downloaders = size.first;
+    Scenario scenario(plan);
+    const Report r = scenario.run();
+    CHECK_MESSAGE(r.all_right(), r.text());
+    CHECK_MESSAGE(r.ratio <= size.second, r.text());
+    CHECK_MESSAGE(r.seed_copies <= 1.10, r.text());
+    CHECK(r.payload_wasted * 100 <= r.payload_received);
+  }
+}
 
 TEST_CASE("flash crowds of the sizes asked for" * doctest::skip(std::getenv("SWARM_FLASH") == nullptr)) {
   std::istringstream sizes(std::getenv("SWARM_FLASH"));

@@ -306,6 +306,7 @@ void Torrent::on_time(Instant now) {
   ask_all(now);
   exchange_peers(now);
   if (turns_) turns_->on_tick(now), offer_turns(now);
+  tell_orphans();
   connect_more(now);
   discovery_.want_peers((leeching() || phase_ == Phase::metadata) && peers_.size() < 5, now);
 }

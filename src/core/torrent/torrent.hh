@@ -117,6 +117,8 @@ class Torrent {
   void offer_turns(Instant now);
   void on_turns(Peer& peer, const wire::TurnsMessage& message);
   void on_offer(Peer& peer, PieceIndex piece);
+  bool granted(PieceIndex piece) const;
+  void tell_orphans();
   void look_at_end();
   void ask_granted(Peer& peer, std::size_t most);
   void give_back(Peer& peer, std::span<const wire::BlockRef> blocks);

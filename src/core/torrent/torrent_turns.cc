@@ -68,6 +68,7 @@ void Torrent::on_turns(Peer& peer, const wire::TurnsMessage& message) {
     peer.waits = message.kind == Kind::wait;
     if (!peer.waits) peer.granted.clear();  // free blocks of begun pieces: they come first (Download, rule 1)
     peer.refill = true;
+    if (peer.waits) tell_orphans();
     return;
   }
   for (const PieceIndex p : message.pieces) {
@@ -86,9 +87,7 @@ void Torrent::on_offer(Peer& peer, PieceIndex piece) {
   if (mine || content_->download.asked_of(piece, peer.conn)) return;
   if (!leeching() || stopping_ || (!content_->progress.missing(piece) && !content_->download.begun(piece)))
     return say_turns(peer, Kind::unwanted, pieces);
-  const bool granted_elsewhere = !last_pieces_ && std::any_of(peers_.begin(), peers_.end(), [&](const Peer* p) {
-    return std::find(p->granted.begin(), p->granted.end(), piece) != p->granted.end();
-  });
+  const bool granted_elsewhere = !last_pieces_ && granted(piece);
   if (granted_elsewhere || peer.granted.size() >= granted_max || !content_->download.grant(piece, peer.conn))
     return say_turns(peer, Kind::taken, pieces);
   peer.granted.push_back(piece);
@@ -103,6 +102,20 @@ void Torrent::look_at_end() {
   if (std::exchange(last_pieces_, last) || !last) return;
   for (const PieceIndex p : content_->download.all_begun())
     if (content_->download.has_free(p)) tell_turns(Kind::lacking, p, nullptr);
+}
+
+bool Torrent::granted(PieceIndex piece) const {
+  return std::any_of(peers_.begin(), peers_.end(), [&](const Peer* p) {
+    return std::find(p->granted.begin(), p->granted.end(), piece) != p->granted.end();
+  });
+}
+
+/// Nobody was found for the rest of a begun piece: whoever has it may offer it, whatever was said before. Rationale: a piece that was
+/// begun by asking stays unfinished when those who have it come to give by turns; it must not depend on who changes its mind when.
+void Torrent::tell_orphans() {
+  if (!turns_ || !leeching() || content_->download.free_blocks() == 0) return;
+  for (const PieceIndex p : content_->download.all_begun())
+    if (content_->download.has_free(p) && !granted(p)) tell_turns(Kind::lacking, p, nullptr);
 }
 
 /// The next blocks of what this peer has offered.
