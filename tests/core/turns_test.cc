@@ -141,6 +141,35 @@ TEST_CASE("turns: an offer that nobody answers is void after a while") {
   CHECK(offers(turns, 0, start + 11s).size() == 3);
 }
 
+TEST_CASE("turns: in a crowd each node gives to eight at most, and is given by eight at most") {
+  constexpr std::uint32_t nodes = 40;
+  Random random(1);
+  std::vector<std::set<std::uint32_t>> takers(nodes), givers(nodes);
+  for (std::uint32_t x = 0; x < nodes; ++x) {
+    Turns turns(piece_bytes, Bitfield(1000, true), random, 1000 + x);
+    for (std::uint32_t y = 0; y < nodes; ++y) {
+      if (y == x) continue;
+      turns.on_neighbour(ConnId{y}, Bitfield(1000), 1000 + y);
+      turns.set_open(ConnId{y}, true);
+    }
+    for (const auto& o : offers(turns)) {
+      takers[x].insert(number(o.conn));
+      givers[number(o.conn)].insert(x);
+    }
+    // Those that follow it want nothing more: the line is not left idle.
+    for (const std::uint32_t y : takers[x]) turns.set_open(ConnId{y}, false);
+    const auto others = offers(turns);
+    REQUIRE_FALSE(others.empty());
+    CHECK_FALSE(takers[x].contains(number(others[0].conn)));
+  }
+  for (std::uint32_t x = 0; x < nodes; ++x) {
+    CHECK(takers[x].size() <= Turns::partners_max);
+    CHECK(givers[x].size() <= Turns::partners_max);
+    CHECK(takers[x].size() >= 4);  // now and then one follows on two rings
+    CHECK(givers[x].size() >= 4);
+  }
+}
+
 TEST_CASE("turns: whoever says that it lacks what it was just offered is soon passed over, for a second") {
   Random random(1);
   Turns turns = with(1000, true, random, {a, b, c});

@@ -53,7 +53,7 @@ void Torrent::begin(const Resume& resume, const Bitfield& wanted, bool sequentia
   if (info_.metadata && !info_.metadata->empty() && !info_.is_private) metadata_uploads_.emplace(info_.metadata);
   // Whoever wants the lowest piece first chooses for itself.
   if (context_.options.policy == Policy::spread && !sequential)
-    turns_.emplace(info_.piece_bytes, content_->progress.verified(), context_.random);
+    turns_.emplace(info_.piece_bytes, content_->progress.verified(), context_.random, key_of(context_.options.peer_id));
   for (PieceIndex p : resume.unchecked)
     if (content_->progress.unchecked(p)) context_.actions.checks.push_back({id_, p});
   if (seed_ && content_->progress.whole()) {

@@ -12,7 +12,7 @@ using Kind = wire::TurnsMessage::Kind;
 /// From now on this peer takes part; once its extension handshake has said so and the pieces are known.
 void Torrent::join_turns(Peer& peer) {
   if (!turns_ || peer.theirs.turns == 0 || !peer.ready || peer.closing || turns_->knows(peer.conn)) return;
-  turns_->on_neighbour(peer.conn, peer.has);
+  turns_->on_neighbour(peer.conn, peer.has, key_of(peer.id));
   turns_->set_open(peer.conn, !peer.am_choking);
   if (selective_) say_turns(peer, Kind::wait, {});
   say_taken(peer);
@@ -56,8 +56,15 @@ void Torrent::say_turns(Peer& peer, Kind kind, std::span<const PieceIndex> piece
 void Torrent::tell_turns(Kind kind, PieceIndex piece, const Peer* except) {
   if (!turns_) return;
   const PieceIndex pieces[] = {piece};
-  for (Peer* p : peers_)
-    if (p != except && p->has[piece] && turns_->knows(p->conn)) say_turns(*p, kind, pieces);
+  // Who is giving it already goes on; it would take the word for a turn that came to nothing.
+  const auto gives = [&](const Peer& p) {
+    return std::find(p.granted.begin(), p.granted.end(), piece) != p.granted.end() ||
+           content_->download.asked_of(piece, p.conn);
+  };
+  for (Peer* p : peers_) {
+    if (p == except || !p->has[piece] || !turns_->knows(p->conn)) continue;
+    if (kind != Kind::lacking || !gives(*p)) say_turns(*p, kind, pieces);
+  }
 }
 
 // ── what is heard ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,16 @@ namespace swarm::core {
 
 namespace {
 
+constexpr std::uint32_t not_a_partner = 1u << 30;  ///< comes behind all partners
+
+/// Where a node stands on one of the rings.
+std::uint64_t place_on(std::uint64_t ring, std::uint64_t key) {
+  std::uint64_t h = key + (ring + 1) * 0x9e3779b97f4a7c15u;  // splitmix64
+  h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
+  h = (h ^ h >> 27) * 0x94d049bb133111ebu;
+  return h ^ h >> 31;
+}
+
 /// Calls visit(piece) for each bit of a that b has not, from this word on and round, until it gives false.
 template <class Visit>
 void for_missing(const Bitfield& a, const Bitfield& b, std::size_t first_word, Visit visit) {
@@ -34,15 +44,21 @@ void for_missing(const Bitfield& a, const Bitfield& b, std::size_t first_word, V
 
 }  // namespace
 
-Turns::Turns(std::uint32_t piece_bytes, const Bitfield& mine, Random& random)
-    : piece_bytes_(piece_bytes), mine_(mine), random_(random), held_(mine.size()), given_(mine.size()) {}
+Turns::Turns(std::uint32_t piece_bytes, const Bitfield& mine, Random& random, std::uint64_t own_key)
+    : piece_bytes_(piece_bytes),
+      mine_(mine),
+      random_(random),
+      held_(mine.size()),
+      given_(mine.size()),
+      own_key_(own_key) {}
 
 // ── neighbours ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-void Turns::on_neighbour(ConnId conn, const Bitfield& has) {
+void Turns::on_neighbour(ConnId conn, const Bitfield& has, std::uint64_t key) {
   SWARM_CHECK(!knows(conn));
   Neighbour n;
   n.conn = conn;
+  n.key = key;
   n.closed = n.taken = n.unwanted = Bitfield(mine_.size());
   neighbours_.push_back(std::move(n));
   if (mine_.size() == 0) ++whole_;
@@ -56,6 +72,7 @@ void Turns::on_gone(ConnId conn) {
   std::erase_if(turns_, [&](const Turn& t) { return t.conn == conn; });
   if (mine_.size() == 0) --whole_;
   neighbours_.erase(neighbours_.begin() + (n - neighbours_.data()));
+  partners_of_ = SIZE_MAX;  // one of them may be gone
   dirty_ = true;
 }
 
@@ -147,11 +164,15 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
   const double delay = delay_min_ == Duration::max() ? 0 : seconds(delay_min_);
   const auto turns_max = std::max<std::uint32_t>(
       turns_min, static_cast<std::uint32_t>(rate * (seconds(ahead) + 2 * delay) / piece_bytes_));
+  choose_partners();
+  const bool idle =
+      std::none_of(neighbours_.begin(), neighbours_.end(), [](const Neighbour& n) { return n.to_ask > 0; });
   candidates_.clear();
   for (std::uint32_t i = 0; i < neighbours_.size(); ++i) {
     const Neighbour& n = neighbours_[i];
     if (!n.open || n.to_ask >= turns_max || n.closed.all() || n.misses >= misses_max) continue;
-    candidates_.push_back({n.under_way + n.misses, random_.next(), i});
+    if (!n.partner && !idle) continue;
+    candidates_.push_back({n.under_way + n.misses + (n.partner ? 0 : not_a_partner), random_.next(), i});
   }
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
     return std::tie(a.load, a.lot, a.at) < std::tie(b.load, b.lot, b.at);
@@ -168,6 +189,22 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
   }
   dirty_ = false;
   return std::nullopt;
+}
+
+/// Rule 7, anew whenever another number of neighbours lacks something.
+void Turns::choose_partners() {
+  const std::size_t lacking = neighbours_.size() - whole_;
+  if (std::exchange(partners_of_, lacking) == lacking) return;
+  const bool all = lacking < partners_from;
+  for (Neighbour& n : neighbours_) n.partner = all;
+  for (std::uint64_t ring = 0; ring < partners_max && !all; ++ring) {
+    Neighbour* next = nullptr;
+    const auto behind_us = [&](const Neighbour& n) { return place_on(ring, n.key) - place_on(ring, own_key_); };
+    for (Neighbour& n : neighbours_) {
+      if (n.has < mine_.size() && (next == nullptr || behind_us(n) < behind_us(*next))) next = &n;
+    }
+    next->partner = true;
+  }
 }
 
 std::uint32_t Turns::load(ConnId conn) const {
