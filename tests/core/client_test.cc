@@ -380,7 +380,7 @@ TEST_CASE("a seed that was idle tells its tracker as soon as somebody fetches fr
   Scene s(4, std::move(add));
   REQUIRE(s.client.actions().exchanges.size() == 1);
   wire::HttpResponse ok;
-  ok.body = to_buffer(wire::to_json(wire::BeatReply{1, 1000, {}, {}}));
+  ok.body = to_buffer(wire::to_json(wire::BeatReply{1, 1000, {}, false, {}}));
   s.client.on_reply(s.client.actions().exchanges[0].id, ok, at(0.1));
   s.client.actions().clear();
   CHECK(*s.client.next_wake() > at(9));

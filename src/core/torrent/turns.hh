@@ -21,7 +21,7 @@
 //    anything. Rationale: a piece that is sent to fifty at a time takes fifty times as long to get anywhere; and on rings each
 //    node follows as many as follow it, so that all are given the same share.
 // What each is worth, 64 MiB in pieces of 256 KiB, 100 Mbit/s, last completion against the bound at N = 8 and 16: rarest first, asked of
-// all neighbours 150 ms ahead: 1.7, 1.7; two turns at a time, for all neighbours together, 1.37, 1.43; four, 1.17, 1.20; eight that end
+// all neighbours 150 ms ahead: 1.7 at 8; two turns at a time, for all neighbours together, 1.37, 1.43; four, 1.17, 1.20; eight that end
 // when the last block is asked for, 1.15, 1.17; rule 2, 1.04, 1.09. At
 // N = 64 without rule 7 1.41 (median 1.40), with it 1.33 (median 1.15).
 // Lies: a false `taken` changes what the liar is offered, and counts as one holder of many in rule 3. Who takes offers and never asks
