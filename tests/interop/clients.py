@@ -101,6 +101,7 @@ class Transmission(Client):
 
 class Rtorrent(Client):
     name = tool = 'rtorrent'
+    tells_peers_after = 240
 
     def argv(self, at, own, mode, torrent, folder):
         # It refuses to be bound to an IPv6 address, but uses both families while it is bound to none.

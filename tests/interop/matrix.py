@@ -71,12 +71,9 @@ def cannot(tracker, shape, family, entry, direction, client):
     """Why there can be no such cell, or nothing."""
     if tracker.startswith('opentracker') and family == 'ipv6':
         return OPENTRACKER_V4
-    return RTORRENT_LATE if (direction, client) == ('swarm is told', 'rtorrent') else None
 
 
 OPENTRACKER_V4 = 'opentracker is built for IPv4 only'
-# Tried by pex_only() with 200 s of patience: it tells nothing in the first minute, and then swarm, which got no byte, ends with 5.
-RTORRENT_LATE = 'rTorrent exchanges peers so seldom that a download without a byte is given up first'
 
 
 def claims_hold(impossible):
@@ -269,7 +266,7 @@ def pex_only(work, lan, other, direction):
             for namespace, device in ((theirs.name, 'v0'), (theirs.lan.switch, theirs.port)):
                 hosts.run('tc', '-n', namespace, *('qdisc add dev %s root %s' % (device, rate)).split())
                 ends.callback(hosts.run, 'tc', '-n', namespace, *('qdisc del dev %s root' % device).split())
-            swarm = lambda host, folder: Get(host, here, torrent, folder=folder)
+            swarm = lambda host, folder: Get(host, here, torrent, '--wait', '%ds' % seconds, folder=folder)
             their = lambda host, folder: other.get(host, here, torrent, folder, pex=True)
             middle = (their if told else swarm)(theirs, os.path.join(here, 'middle'))
             ends.callback(middle.kill)
