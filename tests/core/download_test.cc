@@ -177,3 +177,29 @@ TEST_CASE("runs for a source that only goes forward are what the table of all bl
     }
   }
 }
+
+TEST_CASE("a piece that came wrong from two goes to one alone, unless that one is asked for nothing") {
+  Random random(1);
+  Picker picker(pieces, random);
+  const PieceIndex piece{3};
+  picker.want(piece);
+  Download download(total, piece_bytes, picker);
+  std::vector<BlockRef> asked;
+  std::vector<ConnId> others;
+  REQUIRE(download.grant(piece, ConnId{1}));
+  download.next_of(piece, ConnId{1}, 4, asked);
+  REQUIRE(asked.size() == 4);
+  for (std::uint32_t i = 0; i < 4; ++i) CHECK(download.on_block(asked[i], sender(1 + i % 2), others));
+  REQUIRE(download.on_wrong(piece).size() == 2);
+
+  CHECK(download.grant(piece, ConnId{1}));  // it promises, and is never asked: it may choke us
+  CHECK(download.grant(piece, ConnId{2}));
+  asked.clear();
+  download.next_of(piece, ConnId{2}, 2, asked);
+  REQUIRE(asked.size() == 2);
+  CHECK_FALSE(download.grant(piece, ConnId{1}));
+  download.next(ConnId{1}, Bitfield(pieces, true), 4, true, asked);
+  CHECK(asked.size() == 2);
+  for (const BlockRef& b : asked) download.release(b, ConnId{2});
+  CHECK(download.grant(piece, ConnId{1}));
+}

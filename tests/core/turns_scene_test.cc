@@ -205,6 +205,61 @@ TEST_CASE("a giver that falls silent for five seconds loses its turn, and what s
   CHECK(rest.requests[0].begin == wire::block_bytes);
 }
 
+TEST_CASE("a giver keeps its turn as long as bytes come from it, however slowly") {
+  Scene s(false);
+  auto one = s.join(1, {}), two = s.join(2, {});
+  s.say(one, Kind::wait);
+  s.say(two, Kind::wait);
+  for (auto* node : {&one, &two}) node->say(wire::Have{PieceIndex{1}}, s.now);
+  s.say(one, Kind::offer, list({1}));
+  CHECK(s.hear(one).requests.size() == 2);
+  s.hear(two);
+  Buffer block;
+  wire::append_piece_header(block, {PieceIndex{1}, 0, wire::block_bytes});
+  one.say_raw(block, s.now);
+  const Buffer some(1000, 0x55);
+  for (int i = 1; i <= 12; ++i) {
+    one.say_raw(some, s.now = at(1 + i));
+    s.client.on_time(s.now);
+  }
+  CHECK_FALSE(s.hear(two).says(Kind::lacking));
+  for (int i = 13; i <= 18; ++i) s.client.on_time(s.now = at(1 + i));
+  CHECK(s.hear(two).says(Kind::lacking));
+}
+
+TEST_CASE("whoever chokes us may offer what it likes: it keeps nobody else from giving that") {
+  Scene s(false);
+  auto one = s.join(1, {}), two = s.join(2, {});
+  s.say(one, Kind::wait);
+  s.say(two, Kind::wait);
+  for (auto* node : {&one, &two}) node->say(wire::Have{PieceIndex{1}}, s.now);
+  one.say(wire::Choke{}, s.now);
+  s.say(one, Kind::offer, list({1}));
+  CHECK(s.hear(one).requests.empty());
+  CHECK_FALSE(s.hear(two).says(Kind::taken));
+  s.say(two, Kind::offer, list({1}));
+  CHECK(s.hear(two).requests.size() == 2);
+}
+
+TEST_CASE("whoever is given nothing for ten seconds by those who have what it lacks asks them freely for a while") {
+  Scene s(false);
+  auto one = s.join(1, {});
+  s.say(one, Kind::wait);
+  for (const std::uint32_t p : {1u, 2u}) one.say(wire::Have{PieceIndex{p}}, s.now);
+  s.client.on_time(s.now);
+  for (int i = 1; i <= 9; ++i) s.client.on_time(s.now = at(1 + i));
+  CHECK(s.hear(one).requests.empty());
+  for (int i = 10; i <= 12; ++i) s.client.on_time(s.now = at(1 + i));
+  const Heard freely = s.hear(one);
+  CHECK(freely.requests.size() == 4);
+  CHECK(freely.all(Kind::taken).empty());
+  // It was fed: from now on it waits for its turn again.
+  for (const auto& block : freely.requests) one.say_block(block, s.now);
+  for (int i = 13; i <= 22; ++i) s.client.on_time(s.now = at(1 + i));
+  one.say(wire::Have{PieceIndex{3}}, s.now);
+  CHECK(s.hear(one).requests.empty());
+}
+
 TEST_CASE("what is left of a piece that was begun by asking is open to offers once its givers give by turns") {
   AddTorrent add;
   add.info = small_torrent(pieces, 1 << 20);  // more blocks than are asked for at first

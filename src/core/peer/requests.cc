@@ -13,14 +13,14 @@ constexpr std::size_t slow_start_max = static_cast<std::size_t>(slack_bytes_max)
 }  // namespace
 
 void Requests::asked(const wire::BlockRef& block, Instant now) {
-  if (pending_.empty()) last_progress_ = now;
+  if (pending_.empty()) last_progress_ = last_byte_ = now;
   pending_.push_back({block, now});
 }
 
 bool Requests::pending(const wire::BlockRef& block) const { return find(block) < pending_.size(); }
 
 bool Requests::received(const wire::BlockRef& block, double rate, Instant now) {
-  last_progress_ = now;
+  last_progress_ = last_byte_ = now;
   const std::size_t i = find(block);
   if (i == pending_.size()) return false;
   delay_min_ = std::min(delay_min_, std::max(now - pending_[i].asked, Duration(10us)));

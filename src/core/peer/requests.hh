@@ -27,6 +27,7 @@ class Requests {
 
   void asked(const wire::BlockRef& block, Instant now);
   bool pending(const wire::BlockRef& block) const;
+  void heard(Instant now) { last_byte_ = now; }  ///< a part of a block that was asked for
   /// The block is here, whole. False when it was not asked for (any more).
   bool received(const wire::BlockRef& block, double rate, Instant now);
   bool drop(const wire::BlockRef& block);   ///< rejected, or cancelled by us; false when it was not pending
@@ -41,6 +42,8 @@ class Requests {
   bool snubbed(Instant now) const { return !pending_.empty() && now - last_progress_ > 60s; }
   /// Since when the oldest request waits without any block in between.
   Duration waiting(Instant now) const { return pending_.empty() ? Duration{} : now - last_progress_; }
+  /// Since when it waits without a single byte: on a slow line that many share a block takes many seconds.
+  Duration silent(Instant now) const { return pending_.empty() ? Duration{} : now - last_byte_; }
 
  private:
   struct Pending {
@@ -58,6 +61,7 @@ class Requests {
   Instant first_block_{};
   bool any_block_ = false;
   Instant last_progress_{};
+  Instant last_byte_{};
 };
 
 }  // namespace swarm::core

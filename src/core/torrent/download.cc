@@ -18,7 +18,7 @@ void Download::next(ConnId conn, const Bitfield& has, std::size_t most, bool idl
     for (auto& [piece, b] : begun_) {
       if (out.size() == goal) return;
       if (b.free == 0 || !has[piece]) continue;
-      if (b.alone && b.owner && *b.owner != conn) continue;
+      if (closed_to(b, conn)) continue;
       if (b.alone) b.owner = conn;
       take_free(piece, b, conn, goal - out.size(), out);
     }
@@ -56,7 +56,7 @@ bool Download::grant(PieceIndex piece, ConnId conn) {
   const auto it = begun_.find(number(piece));
   if (it == begun_.end() || it->second.free == 0) return false;
   Begun& b = it->second;
-  if (b.alone && b.owner && *b.owner != conn) return false;
+  if (closed_to(b, conn)) return false;
   if (b.alone) b.owner = conn;
   return true;
 }
@@ -72,11 +72,18 @@ bool Download::has_free(PieceIndex piece) const {
 
 bool Download::asked_of(PieceIndex piece, ConnId conn) const {
   const auto it = begun_.find(number(piece));
-  if (it == begun_.end()) return false;
-  const Begun& b = it->second;
+  return it != begun_.end() && asked_of(it->second, conn);
+}
+
+bool Download::asked_of(const Begun& b, ConnId conn) const {
   for (std::size_t i = 0; i < b.blocks.size(); ++i)
     if (b.blocks[i] == Block::asked && b.first_asked[i] == conn) return true;
   return false;
+}
+
+/// Rule 3. Who has promised the piece and is asked for nothing, be it that it chokes us, keeps nobody else from it.
+bool Download::closed_to(const Begun& b, ConnId conn) const {
+  return b.alone && b.owner && *b.owner != conn && asked_of(b, *b.owner);
 }
 
 std::vector<PieceIndex> Download::all_begun() const {
@@ -91,7 +98,7 @@ std::optional<Download::Start> Download::begun_start(ConnId conn, Start from) co
   if (free_blocks_ == 0) return std::nullopt;
   for (auto it = begun_.lower_bound(from.piece); it != begun_.end(); ++it) {
     const Begun& b = it->second;
-    if (b.free == 0 || (b.alone && b.owner && *b.owner != conn)) continue;
+    if (b.free == 0 || closed_to(b, conn)) continue;
     const auto first = std::min<std::size_t>(it->first == from.piece ? from.block : 0, b.blocks.size());
     const auto at = std::find(b.blocks.begin() + static_cast<std::ptrdiff_t>(first), b.blocks.end(), Block::free);
     if (at != b.blocks.end()) return Start{it->first, static_cast<std::uint32_t>(at - b.blocks.begin())};
@@ -135,7 +142,7 @@ Download::Begun* Download::for_run(std::uint32_t piece, ConnId conn) {
   if (piece >= picker_.pieces()) return nullptr;
   if (picker_.take(PieceIndex{piece})) begin(PieceIndex{piece}, conn);
   const auto it = begun_.find(piece);
-  if (it == begun_.end() || (it->second.alone && it->second.owner && *it->second.owner != conn)) return nullptr;
+  if (it == begun_.end() || closed_to(it->second, conn)) return nullptr;
   return &it->second;
 }
 
@@ -267,7 +274,7 @@ void Download::begin(PieceIndex piece, ConnId conn) {
 
 void Download::endgame(ConnId conn, const Bitfield& has, std::vector<BlockRef>& out) {
   for (auto& [piece, b] : begun_) {
-    if (!has[piece] || b.here == b.blocks.size() || (b.alone && b.owner && *b.owner != conn)) continue;
+    if (!has[piece] || b.here == b.blocks.size() || closed_to(b, conn)) continue;
     for (std::uint32_t i = 0; i < b.blocks.size(); ++i) {
       if (b.blocks[i] != Block::asked || b.asked_of[i] != 1 || b.first_asked[i] == conn) continue;
       if (b.extra.empty()) b.extra.resize(b.blocks.size());

@@ -5,7 +5,8 @@
 // 2. Endgame: when nothing is free at all, a block that waits at somebody else is asked of one more idle peer; the first copy
 //    counts, the others are cancelled. Rationale: the last blocks must not wait for the slowest peer.
 // 3. A piece whose blocks came wrong from several senders is begun again for one peer alone (solo), so that the next failure is
-//    proof; the senders of the failed attempt are kept until the piece comes right.
+//    proof; that peer keeps it as long as any block of it is asked there. The senders of the failed attempt are kept until the
+//    piece comes right.
 // 4. All blocks here: the piece is complete and stays out of everybody's reach until its digest was judged.
 // Complexity: next() O(begun pieces + blocks given); the rest O(log begun pieces). Memory 4 bytes a block of begun pieces.
 #pragma once
@@ -103,6 +104,8 @@ class Download {
   void take_run(ConnId conn, std::uint64_t bytes_max, Start start, std::vector<wire::BlockRef>& out);
   Begun* for_run(std::uint32_t piece, ConnId conn);
   void begin(PieceIndex piece, ConnId conn);
+  bool asked_of(const Begun& begun, ConnId conn) const;
+  bool closed_to(const Begun& begun, ConnId conn) const;
   void endgame(ConnId conn, const Bitfield& has, std::vector<wire::BlockRef>& out);
 
   std::uint64_t bytes_total_;

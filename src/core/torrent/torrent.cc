@@ -23,6 +23,7 @@ Torrent::Torrent(TorrentId id, AddTorrent add, Context& context, Instant now)
       choker_({}, context.random),
       discovery_(id, info_.trackers, context, now),
       next_tick_(now),
+      fed_(now),
       bytes_down_before_(add.resume.bytes_down),
       bytes_up_before_(add.resume.bytes_up) {
   for (const Endpoint& e : add.peers) add_peer(e, true, now);
@@ -303,6 +304,7 @@ void Torrent::on_time(Instant now) {
     if (super_seed_ && p->ready) super_seed_->on_rate(p->conn, p->up.rate(now));
   }
   if (stopping_ || phase_ == Phase::failed) return;
+  look_after_ourselves(now);
   ask_all(now);
   exchange_peers(now);
   if (turns_) turns_->on_tick(now), offer_turns(now);
@@ -314,7 +316,8 @@ void Torrent::on_time(Instant now) {
 void Torrent::look_after(Peer& peer, Instant now) {
   if (peer.closing) return;
   // Its blocks are free for others; what still comes from it is welcome.
-  if (peer.requests.waiting(now) > (peer.waits ? turn_timeout : stall_timeout)) give_back(peer, peer.requests.all());
+  const bool silent = peer.waits && peer.requests.silent(now) > turn_timeout;
+  if (silent || peer.requests.waiting(now) > stall_timeout) give_back(peer, peer.requests.all());
   if (peer.web_seed) return;
   if (!peer.ready) {
     if (now - peer.since > handshake_timeout) context_.close(peer, PeerFault::handshake_timeout);
@@ -326,6 +329,16 @@ void Torrent::look_after(Peer& peer, Instant now) {
     peer.last_sent = now;
     context_.announce(peer);
   }
+}
+
+/// Turns are an agreement of many: were it to fail somewhere, by a fault of theirs or ours, we would wait for an offer for ever. So who
+/// gets nothing for a while from neighbours that have what it lacks asks as if there were no turns, and goes on for a while.
+void Torrent::look_after_ourselves(Instant now) {
+  const bool could = leeching() && std::any_of(peers_.begin(), peers_.end(), [](const Peer* p) {
+                       return p->ready && !p->closing && p->am_interested && !p->peer_choking;
+                     });
+  if (!could) fed_ = now;
+  if (now - fed_ > hungry_after) freely_until_ = now + freely_for;
 }
 
 std::optional<Instant> Torrent::next_wake() const {

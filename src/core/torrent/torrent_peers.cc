@@ -277,6 +277,8 @@ void Torrent::on_payload(Peer& peer, const Session::Payload& fragment, const Rec
     if (last && !content_->download.needs(block) && peer.requests.drop(block)) peer.refill = true;
     return;
   }
+  peer.requests.heard(now);
+  fed_ = now;
   context_.actions.stores.push_back(
       {id_, peer.conn, block, fragment.at, {in.handle, fragment.offset, fragment.length}});
   if (!last) return;
@@ -363,19 +365,20 @@ bool Torrent::valid(const wire::BlockRef& block) const {
 void Torrent::ask(Peer& peer, Instant now) {
   if (peer.web_seed) return ask_web_seed(peer, now);
   if (!peer.ready || peer.closing || peer.peer_choking || !peer.am_interested || !leeching() || stopping_) return;
-  if (peer.waits && peer.granted.empty()) return;
-  std::uint64_t most = peer.waits ? peer.requests.room_in_turn(peer.down.rate(now)) : peer.requests.room();
+  const bool in_turn = peer.waits && now >= freely_until_;
+  if (in_turn && peer.granted.empty()) return;
+  std::uint64_t most = in_turn ? peer.requests.room_in_turn(peer.down.rate(now)) : peer.requests.room();
   if (peer.requests.waiting(now) > stall_timeout) most = 0;
   const std::uint64_t budget = context_.down.available(now);
   if (budget == 0 && most > 0) context_.down_waiting = true;
   if (budget != UINT64_MAX) most = std::min(most, (budget + wire::block_bytes - 1) / wire::block_bytes);
   if (most == 0) return;
   blocks_.clear();
-  peer.waits ? ask_granted(peer, static_cast<std::size_t>(most))
-             : content_->download.next(peer.conn, peer.has, static_cast<std::size_t>(most), peer.requests.size() == 0,
-                                       blocks_);
+  in_turn ? ask_granted(peer, static_cast<std::size_t>(most))
+          : content_->download.next(peer.conn, peer.has, static_cast<std::size_t>(most), peer.requests.size() == 0,
+                                    blocks_);
   for (const wire::BlockRef& b : blocks_) {
-    if (!peer.waits && b.begin == 0) tell_turns(wire::TurnsMessage::Kind::taken, b.piece, &peer);
+    if (!in_turn && b.begin == 0) tell_turns(wire::TurnsMessage::Kind::taken, b.piece, &peer);
     peer.requests.asked(b, now);
     context_.down.take(b.length, now);
     say(peer, wire::Request{b});

@@ -86,10 +86,11 @@ void Torrent::on_turns(Peer& peer, const wire::TurnsMessage& message) {
   }
 }
 
-/// Ask for it, or say why not. What stands on our disk already needs no word: HAVE is on its way.
+/// Ask for it, or say why not. What stands on our disk already needs no word: HAVE is on its way. Nor does an offer of one that chokes
+/// us: it can not be asked, and its offer would keep all others from giving the piece.
 void Torrent::on_offer(Peer& peer, PieceIndex piece) {
   const PieceIndex pieces[] = {piece};
-  if (content_->progress.verified()[piece] || !peer.has[piece]) return;
+  if (content_->progress.verified()[piece] || !peer.has[piece] || peer.peer_choking) return;
   const bool mine = std::find(peer.granted.begin(), peer.granted.end(), piece) != peer.granted.end();
   if (mine || content_->download.asked_of(piece, peer.conn)) return;
   if (!leeching() || stopping_ || (!content_->progress.missing(piece) && !content_->download.begun(piece)))
