@@ -23,7 +23,8 @@ bool Requests::received(const wire::BlockRef& block, double rate, Instant now) {
   last_progress_ = last_byte_ = now;
   const std::size_t i = find(block);
   if (i == pending_.size()) return false;
-  delay_min_ = std::min(delay_min_, std::max(now - pending_[i].asked, Duration(10us)));
+  delay_ = std::max(now - pending_[i].asked, Duration(10us));
+  delay_min_ = std::min(delay_min_, delay_);
   pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
   if (!any_block_) any_block_ = true, first_block_ = now;
   widen(rate, now);

@@ -39,6 +39,7 @@ class Requests {
   /// The same for a peer that gives by turns (rule 5).
   std::size_t room_in_turn(double rate) const;
   std::size_t window() const { return window_; }
+  Duration delay() const { return delay_; }  ///< of the last block: from the request to its end
   bool snubbed(Instant now) const { return !pending_.empty() && now - last_progress_ > 60s; }
   /// Since when the oldest request waits without any block in between.
   Duration waiting(Instant now) const { return pending_.empty() ? Duration{} : now - last_progress_; }
@@ -58,6 +59,7 @@ class Requests {
   std::uint32_t peer_limit_ = 250;  ///< what clients that do not say reqq take
   bool slow_start_ = true;
   Duration delay_min_ = Duration::max();
+  Duration delay_{};
   Instant first_block_{};
   bool any_block_ = false;
   Instant last_progress_{};

@@ -313,10 +313,16 @@ void Torrent::on_time(Instant now) {
   discovery_.want_peers((leeching() || phase_ == Phase::metadata) && peers_.size() < 5, now);
 }
 
+/// How long who gives by turns may be silent. Rationale: on a slow line that many share, the first byte of a block can be as long in
+/// coming as a whole block otherwise is; asked of another too early, it comes twice.
+Duration Torrent::patience(const Peer& peer) const {
+  return std::clamp(2 * std::max(peer.requests.delay(), block_delay_), turn_timeout, stall_timeout);
+}
+
 void Torrent::look_after(Peer& peer, Instant now) {
   if (peer.closing) return;
   // Its blocks are free for others; what still comes from it is welcome.
-  const bool silent = peer.waits && peer.requests.silent(now) > turn_timeout;
+  const bool silent = peer.waits && peer.requests.silent(now) > patience(peer);
   if (silent || peer.requests.waiting(now) > stall_timeout) give_back(peer, peer.requests.all());
   if (peer.web_seed) return;
   if (!peer.ready) {

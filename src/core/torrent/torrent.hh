@@ -88,10 +88,10 @@ class Torrent {
 
  private:
   void greet(Peer& peer);
-  static constexpr Duration stall_timeout = 30s;   ///< asked and no block came: others may take its blocks
-  static constexpr Duration turn_timeout = 5s;     ///< asked who gives by turns, and not a byte came: the same
-  static constexpr Duration hungry_after = 10s;    ///< not a byte from anybody, though some have what we lack
-  static constexpr Duration freely_for = 10s;      ///< and then nobody's offers are waited for
+  static constexpr Duration stall_timeout = 30s;  ///< asked and no block came: others may take its blocks
+  static constexpr Duration turn_timeout = 5s;    ///< asked who gives by turns, and not a byte came: the same, at least
+  static constexpr Duration hungry_after = 10s;   ///< not a byte from anybody, though some have what we lack
+  static constexpr Duration freely_for = 10s;     ///< and then nobody's offers are waited for
   static constexpr std::size_t granted_max = 256;  ///< offers of one peer
 
   void introduce(Peer& peer);
@@ -136,6 +136,7 @@ class Torrent {
   bool banned(const Peer& peer) const;
   void connect_more(Instant now);
   void look_after(Peer& peer, Instant now);
+  Duration patience(const Peer& peer) const;
   void look_after_ourselves(Instant now);
   void check_whole(Instant now);
   void save_when_due(Instant now);
@@ -181,6 +182,7 @@ class Torrent {
   Instant fed_{};           ///< a byte that we lacked came, or nobody was there who could send one
   Instant freely_until_{};  ///< it was too long ago: until then nobody's offers are waited for
   Meter down_, up_;
+  Duration block_delay_{};  ///< from asking for a block to its end, smoothed over the last ones of all peers
   std::uint64_t bytes_down_before_, bytes_up_before_;
   std::uint64_t bytes_wasted_ = 0, hash_failures_ = 0;
 

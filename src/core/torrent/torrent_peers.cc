@@ -283,6 +283,7 @@ void Torrent::on_payload(Peer& peer, const Session::Payload& fragment, const Rec
       {id_, peer.conn, block, fragment.at, {in.handle, fragment.offset, fragment.length}});
   if (!last) return;
   peer.requests.received(block, peer.down.rate(now), now);
+  block_delay_ += (peer.requests.delay() - block_delay_) / 8;
   peer.refill = true;
   others_.clear();
   content_->download.on_block(block, {peer.conn, peer.listens.value_or(peer.endpoint)}, others_);
