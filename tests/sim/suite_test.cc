@@ -106,6 +106,8 @@ TEST_CASE("suite: each scenario over many random seeds") {
     MESSAGE(std::string(known.name) << ", " << tally.text());
     // Only where the seed leaves may a piece be lost: when it gave one twice and another not at all.
     CHECK((known.name == "seed-leaves" || tally.lost == 0));
+    // Slow lines, where a block takes long: what is on its way from one is not asked of another.
+    if (known.name == "churn" || known.name == "crashes") CHECK(tally.wasted < 0.05 * tally.received);
   }
 }
 
@@ -283,5 +285,5 @@ TEST_CASE("fairness: what a fifth of free riders costs the honest ones, and what
   std::ranges::sort(riders);
   MESSAGE("last honest node: " << honest_alone[2] << " s without free riders, " << honest[2]
                                << " s with; free riders are " << riders[2] << " s behind the honest ones");
-  CHECK(honest[2] < 1.6 * honest_alone[2]);
+  CHECK(honest[2] < 1.35 * honest_alone[2]);
 }
