@@ -2,10 +2,13 @@
 // thread-safe.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 
 #include "base/ids.hh"
 #include "disk/descriptor.hh"
@@ -13,9 +16,13 @@
 namespace swarm::disk {
 
 struct OpenFile {
+  OpenFile(Descriptor given, bool is_writable, bool is_named)
+      : fd(std::move(given)), writable(is_writable), named(is_named) {}
+
   Descriptor fd;
-  bool writable = false;
-  bool named = false;  ///< it stands at its final name, in the target folder
+  bool writable;
+  bool named;                                              ///< it stands at its final name, in the target folder
+  mutable std::atomic<std::uint64_t> bytes_held_back = 0;  ///< written since its writeback was last begun
 };
 
 /// A file that is in use stays open until its user drops it, so a few more than the bound may be open for a moment.

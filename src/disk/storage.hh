@@ -32,6 +32,11 @@
 //    file, finish() says "exists", and so does the first write of a piece that lies only in such files.
 // 7. adopt(): bytes that lie aside and belong to a file that is chosen now are copied to where that file has a hole.
 //    Rationale: nothing is fetched twice; newer bytes are never overwritten by older ones.
+//
+// When written bytes go to the disk
+// 8. Each time that 16 MiB more were written to a file, the kernel is told to begin writing it out, by one worker at a
+//    time. Rationale: the disk works while the rest comes in, and a sync finds little left to wait for; a disk whose
+//    queue is full holds up one worker, not all.
 #pragma once
 
 #include <sys/uio.h>
@@ -53,6 +58,10 @@
 
 namespace swarm::disk {
 
+/// Has the kernel begin to write out what a file has in memory. Does not wait for the end of it, though it may for room in
+/// the queue of the disk. Says nothing of errors, and hides none: the next fdatasync tells of them.
+void begin_writeback(int fd);
+
 struct StorageOptions {
   bool writable = true;  ///< a download; false: a seed's own files, never written
   std::size_t open_files_max = 128;
@@ -63,6 +72,7 @@ struct StorageOptions {
   bool replace = false;
   /// The files of a folder that are wanted, by FileIndex; empty: all. One without a folder is always wanted.
   std::vector<bool> files = {};
+  void (*begin_writeback)(int fd) = disk::begin_writeback;  ///< tests put one here that counts
   int (*fdatasync)(int fd) = ::fdatasync;  ///< what makes a file's data durable; tests put one here that fails
 };
 

@@ -18,6 +18,7 @@ namespace swarm::disk {
 namespace {
 
 constexpr const char* resumes = "nothing lost, the same command resumes";
+constexpr std::uint64_t writeback_bytes = 16u << 20;  ///< enough for large extents, a moment's work for a disk
 constexpr std::size_t many_files = 64;  ///< from so many on, one syncfs is cheaper than waiting for each file's journal
 
 std::int64_t mtime_ns(const struct stat& s) {
@@ -51,6 +52,10 @@ std::size_t files_max(const StorageOptions& options) {
 }
 
 }  // namespace
+
+void begin_writeback(int fd) {
+  (void)::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);  // to its end, for pieces come in any order
+}
 
 TorrentFiles::TorrentFiles(std::shared_ptr<const wire::Metainfo> info, std::string target,
                            const StorageOptions& options)
@@ -167,7 +172,7 @@ Result<TorrentFiles::Open> TorrentFiles::keep(FileIndex file, Descriptor fd, boo
     if (found == Place::target) return tl::unexpected(changed_error(file));
     return fail(Exit::disk, "not_a_file", fmt::format("{} is not a regular file", printable(tree_.shown(file))));
   }
-  auto open = std::make_shared<OpenFile>(OpenFile{std::move(fd), writable, found == Place::target});
+  auto open = std::make_shared<OpenFile>(std::move(fd), writable, found == Place::target);
   if (file == side_file()) {
     side_file_ = open;
   } else {
@@ -230,6 +235,17 @@ int TorrentFiles::sync_file(const OpenFile& open) const {
   }
 }
 
+/// A disk that is told early works while the rest comes in, and the sync that waits for it finds little left. What this
+/// call says does not matter: it takes no error away from the sync, which is the one to tell. It may wait for a disk whose
+/// queue is full, so one worker at a time does it, and the others go on.
+void TorrentFiles::begin_writeback(const OpenFile& open, std::uint64_t bytes_written) {
+  if (open.bytes_held_back.fetch_add(bytes_written) + bytes_written < writeback_bytes) return;
+  if (writing_back_.test_and_set(std::memory_order_acquire)) return;
+  open.bytes_held_back = 0;
+  options_.begin_writeback(open.fd.get());
+  writing_back_.clear(std::memory_order_release);
+}
+
 tl::unexpected<Error> TorrentFiles::stick(Error error) {
   const std::lock_guard lock(mutex_);
   if (!sync_error_) sync_error_ = std::move(error);
@@ -276,6 +292,7 @@ Result<void> TorrentFiles::write(FileIndex file, const OpenFile& open, std::uint
     return tl::unexpected(full());
   }
   if (error != 0) return tl::unexpected(system_error("write", shown(file), error));
+  begin_writeback(open, length);
   return {};
 }
 

@@ -6,6 +6,7 @@
 // belongs into it is for Aside to say. Blocking; thread-safe, and no lock is held while data moves.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -97,6 +98,7 @@ class TorrentFiles {
   std::optional<std::size_t> let_go();
   void mark_unsynced(FileIndex file);
   int sync_file(const OpenFile& open) const;
+  void begin_writeback(const OpenFile& open, std::uint64_t bytes_written);
   tl::unexpected<Error> stick(Error error);
   tl::unexpected<Error> stick_sync_of(FileIndex file, int error);
   Result<void> sync_file_system();
@@ -119,7 +121,8 @@ class TorrentFiles {
   bool may_write_ = false;                ///< the target was looked at
   std::optional<Error> sync_error_;       ///< for good
 
-  std::mutex sync_mutex_;  ///< one sync at a time; taken before `mutex_`
+  std::atomic_flag writing_back_;  ///< a worker is in begin_writeback()
+  std::mutex sync_mutex_;          ///< one sync at a time; taken before `mutex_`
 
   std::optional<OpenBudget::Share> share_;  ///< goes first, for it calls let_go()
 };

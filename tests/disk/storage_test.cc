@@ -1,6 +1,7 @@
 #include "disk/storage.hh"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -33,6 +34,11 @@ std::size_t open_descriptors() {
   std::size_t count = 0;
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator("/proc/self/fd")) ++count;
   return count;
+}
+
+std::atomic<int> writebacks = 0;
+void counting_writeback(int fd) {
+  if (::fcntl(fd, F_GETFD) >= 0) ++writebacks;
 }
 
 int failing_sync(int) {
@@ -459,6 +465,31 @@ TEST_CASE("too many open files in the process: others are closed first, and else
   REQUIRE_FALSE(fresh);
   CHECK(fresh.error().code == "too_many_files");
   CHECK(read_all(*storage, 0, s.content.size()) == std::string(as_text(s.content)));
+}
+
+TEST_CASE("writeback begins with every 16 MiB written to one file, and takes the place of no sync") {
+  const Folder folder;
+  constexpr std::uint64_t mib = 1 << 20;
+  const Sample s = make_sample({{.path = "big", .length = 40 * mib}, {.path = "small", .length = 15 * mib}}, mib, true);
+  const auto storage = Storage::create(s.info, folder / "x",
+                                       {.begin_writeback = counting_writeback, .fdatasync = sometimes_failing_sync});
+  Buffer bytes(mib);
+  const iovec from{bytes.data(), bytes.size()};
+  std::vector<int> begun;
+  writebacks = 0;
+  const auto write = [&](std::uint64_t at) {
+    REQUIRE(storage->write(at * mib, {&from, 1}));
+    begun.push_back(writebacks);
+  };
+  for (std::uint64_t i = 0; i < 15; ++i) write(40 + i);
+  for (std::uint64_t i = 40; i-- > 0;) write(i);  // in any order
+  for (std::size_t i = 0; i < begun.size(); ++i) {
+    CAPTURE(i);
+    CHECK(begun[i] == (i < 15 + 15 ? 0 : i < 15 + 31 ? 1 : 2));
+  }
+  fail_syncs = true;
+  CHECK_FALSE(storage->sync());
+  fail_syncs = false;
 }
 
 TEST_CASE("sync: an error is final, whatever comes later; an interrupted one is tried again") {
