@@ -55,7 +55,9 @@ class PieceWalk {
   const wire::Metainfo& info() const { return *info_; }
 
  private:
-  static constexpr std::size_t chunk_bytes = 1u << 20;   ///< read at once: large enough for a disk that turns
+  /// Read at once: what is hashed next is still in the second-level cache. The kernel reads ahead of it, so a disk that
+  /// turns sees requests as large as with more.
+  static constexpr std::size_t chunk_bytes = 128 * 1024;
   static constexpr std::size_t sparse_files_max = 1024;  ///< looking for holes opens each file once more
 
   void prepare() {
