@@ -1,4 +1,4 @@
-"""Nice to a disk: what strace sees of the system calls that reach a file. Hashing reads it once, in order, a MiB at a time; a piece is
+"""Nice to a disk: what strace sees of the system calls that reach a file. Hashing reads it once, in order, 128 KiB at a time; a piece is
 written from its front to its end in few large writes; consecutive requests are served by large reads. And what ext4 makes of a
 download at a speed at which its syncs come often: few extents, with nothing reserved, so that sparse files stay sparse."""
 import os
@@ -13,7 +13,7 @@ from bencode import Torrent
 from case import MIB, check, say
 from swarm import PEER_PORT, Get, Seed, Swarm
 
-SIZE, PIECE = 32 * MIB, 512 << 10
+SIZE, PIECE, CHUNK = 32 * MIB, 512 << 10, 128 << 10
 CALLS = ('preadv', 'pread64', 'pwritev', 'pwrite64')
 
 
@@ -58,11 +58,11 @@ def hashing(work, host, data):
     Swarm(host, ['seed', data, '--dry-run', '--output', os.path.join(work, 'made.torrent')], work=work, prefix=traced(log)).ends(0, 60)
     reads = calls(log, data)
     check(sum(r[2] for r in reads) == SIZE, 'not read once: %d bytes' % sum(r[2] for r in reads))
-    check(len(reads) == SIZE // MIB, 'read in %d calls' % len(reads))
-    # Several threads share the work, a MiB each: so far may the calls be out of order.
-    ahead = max(abs(r[1] // MIB - i) for i, r in enumerate(reads))
-    check(ahead <= 2 * (os.cpu_count() or 1) + 2, 'reads jump by %d MiB' % ahead)
-    say('hashing: %d reads of 1 MiB, none more than %d MiB out of order' % (len(reads), ahead))
+    check(len(reads) == SIZE // CHUNK, 'read in %d calls' % len(reads))
+    # Several threads share the work, a piece each: so far may the calls be out of order.
+    ahead = max(abs(r[1] // CHUNK - i) for i, r in enumerate(reads)) * CHUNK / MIB
+    check(ahead <= 2 * (os.cpu_count() or 1) + 2, 'reads jump by %.1f MiB' % ahead)
+    say('hashing: %d reads of 128 KiB, none more than %.1f MiB out of order' % (len(reads), ahead))
 
 
 def transfer(work, lan, data, meta, digest):
