@@ -50,7 +50,7 @@ def main(work):
     impossible = {cell: why for cell in product if (why := cannot(*cell))}
     left = {c for c in product - impossible.keys() if c[:4] != PEX and c[:4] not in scenes} | {c for c in product if is_slow(*c) and not BIG}
     waiting = [cell for cell in sorted(product - left - impossible.keys()) if cell[:4] == PEX] + [s for s in scenes if not all(c in impossible for c in product if c[:4] == s)]
-    cells, width = {}, 2 + len(others)
+    cells, width = {}, max(4, 2 + len(others))  # peer exchange alone needs four hosts
     with hosts.Lan(LANES * width) as lan:
         lanes = [threading.Thread(target=run_lane, args=(work, lan[i * width:(i + 1) * width], others, waiting, cells)) for i in range(LANES)]
         for lane in lanes:
