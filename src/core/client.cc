@@ -176,7 +176,7 @@ void Client::on_sent(ConnId conn, std::size_t, Instant now) {
 
 void Client::on_closed(ConnId conn, Instant now) {
   if (auto* c = parts_->connection(conn)) parts_->context.close(*c->peer, PeerFault::none);
-  parts_->settle(now);
+  parts_->settle_all(now);  // a peer may have come, fetched and gone before anything else made a heartbeat due
   // The transport is gone already: what was said about closing it is void.
   std::erase_if(parts_->actions.closes, [&](const Close& x) { return x.conn == conn; });
 }
@@ -475,8 +475,8 @@ void Client::Parts::settle(Instant now) {
   } while (!context.closing.empty() || !context.web_seeding.empty());
 }
 
-/// The same after inputs that may make an announce or a heartbeat due; what peers send never does, so the data path is spared
-/// the walk over all torrents.
+/// The same after inputs that may make an announce or a heartbeat due. What peers send waits for the torrent's next tick, or for
+/// the connection's end, so the data path is spared the walk over all torrents.
 void Client::Parts::settle_all(Instant now) {
   settle(now);
   discover(now);

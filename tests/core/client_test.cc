@@ -396,6 +396,28 @@ TEST_CASE("a seed that was idle tells its tracker as soon as somebody fetches fr
   CHECK(s.now < at(3));
 }
 
+TEST_CASE("a seed whose only reader came and went within a second tells its tracker soon") {
+  AddTorrent add = Scene::seeding(4);
+  add.swarm_trackers = {"http://nas:6969"};
+  Scene s(4, std::move(add));
+  wire::HttpResponse ok;
+  ok.body = to_buffer(wire::to_json(wire::BeatReply{1, 1000, {}, false, {}}));
+  s.client.on_reply(s.client.actions().exchanges[0].id, ok, at(0.1));
+  s.client.actions().clear();
+  auto p = s.join("-SW0100-another-node", "10.0.0.9:5000", false);
+  p.say(wire::Interested{}, s.now);
+  p.say(wire::Request{{PieceIndex{0}, 0, block}}, s.now);
+  p.hear(s.now);
+  REQUIRE(s.client.stats(s.torrent, s.now).bytes_up == block);
+  s.client.on_closed(p.conn(), s.now);
+  for (int i = 0; i < 3 && s.client.actions().exchanges.empty(); ++i) {
+    s.now = *s.client.next_wake();
+    s.client.on_time(s.now);
+  }
+  CHECK(s.client.actions().exchanges.size() == 1);
+  CHECK(s.now < at(3));
+}
+
 TEST_CASE("an unreachable peer is tried again later and later") {
   Scene s(4);
   s.client.add_peer(s.torrent, endpoint("10.0.0.2:6881"), s.now);
