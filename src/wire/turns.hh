@@ -9,6 +9,11 @@
 //   3 taken     these are on their way to the sender from somebody: do not offer them, count them as held
 //   4 unwanted  the sender does not want these: do not offer them
 //   5 lacking   what was said by 3 or 4 no longer holds
+//
+// and two with one byte instead, the number of partners that the sender has (core/torrent/partners.hh):
+//
+//   6 pair      the sender would be a partner of the receiver; in answer to the same, it is one from now on; of one, it still is
+//   7 part      it would not, or is one no longer
 #pragma once
 
 #include <cstdint>
@@ -21,9 +26,10 @@
 namespace swarm::wire {
 
 struct TurnsMessage {
-  enum class Kind : std::uint8_t { ask, wait, offer, taken, unwanted, lacking };
+  enum class Kind : std::uint8_t { ask, wait, offer, taken, unwanted, lacking, pair, part };
   Kind kind = Kind::ask;
-  std::vector<PieceIndex> pieces;  ///< none for ask and wait
+  std::vector<PieceIndex> pieces;  ///< of offer, taken, unwanted and lacking
+  std::uint8_t partners = 0;       ///< of pair and part
 
   bool operator==(const TurnsMessage&) const = default;
 };

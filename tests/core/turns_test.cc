@@ -141,33 +141,58 @@ TEST_CASE("turns: an offer that nobody answers is void after a while") {
   CHECK(offers(turns, 0, start + 11s).size() == 3);
 }
 
-TEST_CASE("turns: in a crowd each node gives to eight at most, and is given by eight at most") {
-  constexpr std::uint32_t nodes = 40;
+TEST_CASE(
+    "turns: a partner that could give and does not is shunned for a while; a slow one, and one with nothing to give, "
+    "is not") {
   Random random(1);
-  std::vector<std::set<std::uint32_t>> takers(nodes), givers(nodes);
-  for (std::uint32_t x = 0; x < nodes; ++x) {
-    Turns turns(piece_bytes, Bitfield(1000, true), random, 1000 + x);
-    for (std::uint32_t y = 0; y < nodes; ++y) {
-      if (y == x) continue;
-      turns.on_neighbour(ConnId{y}, Bitfield(1000), 1000 + y);
-      turns.set_open(ConnId{y}, true);
+  Turns turns = with(100, false, random, {a, b, c});
+  for (std::uint32_t p = 0; p < 50; ++p) turns.on_mine(PieceIndex{p});
+  Instant now = start;
+  const auto judge = [&](ConnId who, const Turns::Traffic& each_second, bool shunned) {
+    Turns::Traffic total = each_second;
+    (void)offers(turns);  // partners are known from now on
+    turns.on_traffic(who, {}, now);
+    for (int s = 0; s < 20; ++s) {
+      turns.on_traffic(who, total, now += 1s);
+      total.took += each_second.took;
+      total.gave += each_second.gave;
     }
-    for (const auto& o : offers(turns)) {
-      takers[x].insert(number(o.conn));
-      givers[number(o.conn)].insert(x);
-    }
-    // Those that follow it want nothing more: the line is not left idle.
-    for (const std::uint32_t y : takers[x]) turns.set_open(ConnId{y}, false);
-    const auto others = offers(turns);
-    REQUIRE_FALSE(others.empty());
-    CHECK_FALSE(takers[x].contains(number(others[0].conn)));
+    CHECK(turns.shunned(who) == shunned);
+    CHECK(turns.partners().is_partner(who) != shunned);
+    turns.on_traffic(who, total, now += 60s);
+    CHECK_FALSE(turns.shunned(who));
+    CHECK(turns.partners().is_partner(who));
+  };
+  judge(a, {piece_bytes, piece_bytes / 10, true, false}, false);
+  judge(a, {piece_bytes, 0, false, true}, false);
+  judge(a, {piece_bytes / 10, 0, true, false}, false);  // it took too little for a verdict
+  judge(a, {piece_bytes, 0, true, false}, true);
+  judge(b, {piece_bytes, piece_bytes / 20, true, false}, true);
+  judge(c, {0, 0, true, true}, true);
+}
+
+TEST_CASE("turns: in a crowd partners only are offered anything, until none of them can take more") {
+  Random random(1);
+  Turns turns(piece_bytes, Bitfield(1000, true), random);
+  for (std::uint32_t y = 0; y < 40; ++y) {
+    turns.on_neighbour(ConnId{y}, Bitfield(1000));
+    turns.set_open(ConnId{y}, true);
   }
-  for (std::uint32_t x = 0; x < nodes; ++x) {
-    CHECK(takers[x].size() <= Turns::partners_max);
-    CHECK(givers[x].size() <= Turns::partners_max);
-    CHECK(takers[x].size() >= 4);  // now and then one follows on two rings
-    CHECK(givers[x].size() >= 4);
+  std::set<std::uint32_t> partners;
+  for (auto s = turns.partners().next_say(start); s; s = turns.partners().next_say(start)) {
+    CHECK(s->pair);
+    partners.insert(number(s->conn));
+    turns.partners().on_pair(s->conn, 0, start);
   }
+  CHECK(partners.size() == core::Partners::wanted);
+  std::set<std::uint32_t> takers;
+  for (const auto& o : offers(turns)) takers.insert(number(o.conn));
+  CHECK(takers == partners);
+  // They can take nothing more: the line is not left idle.
+  for (const std::uint32_t y : partners) turns.set_open(ConnId{y}, false);
+  const auto others = offers(turns);
+  REQUIRE_FALSE(others.empty());
+  CHECK_FALSE(partners.contains(number(others[0].conn)));
 }
 
 TEST_CASE("turns: whoever says that it lacks what it was just offered is soon passed over, for a second") {

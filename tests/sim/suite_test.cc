@@ -200,6 +200,8 @@ TEST_CASE("suite: each planted bug is caught, and without one nothing is") {
 TEST_CASE("fleet: a seed that ends when so many whole copies exist does so, and everybody finishes") {
   Plan plan = plan_of("flash-crowd", 1);
   plan.until_copies = 3;
+  plan.join = Join::staggered;
+  plan.join_within = 60s;
   Scenario scenario(plan);
   bool left = false;
   while (scenario.step()) {
@@ -263,7 +265,7 @@ TEST_CASE("fleet: one node with a tenth of the rate does not slow the others") {
   std::ranges::sort(with);
   std::ranges::sort(without);
   MESSAGE("the last of the fast ones: median " << without[2] << " s, beside a slow node " << with[2] << " s");
-  CHECK(with[2] < 1.25 * without[2]);
+  CHECK(with[2] < 1.15 * without[2]);
 }
 
 TEST_CASE("fairness: what a fifth of free riders costs the honest ones, and what it gains them") {
@@ -285,5 +287,6 @@ TEST_CASE("fairness: what a fifth of free riders costs the honest ones, and what
   std::ranges::sort(riders);
   MESSAGE("last honest node: " << honest_alone[2] << " s without free riders, " << honest[2]
                                << " s with; free riders are " << riders[2] << " s behind the honest ones");
-  CHECK(honest[2] < 1.35 * honest_alone[2]);
+  CHECK(honest[2] < 1.25 * honest_alone[2]);
+  CHECK(riders[2] > 0);
 }

@@ -27,6 +27,14 @@ std::uint32_t PeerDiscovery::priority(const Endpoint& peer) const {
   return ours == own.end() ? 0 : peer_priority({*ours, context_.options.port}, peer);
 }
 
+bool PeerDiscovery::near(const IpAddress& peer) const {
+  const std::size_t network = peer.is_v4() ? 15 : 8;  // bytes; an IPv4 address is a mapped one here
+  const auto& own = context_.options.addresses;
+  return std::any_of(own.begin(), own.end(), [&](const IpAddress& a) {
+    return a.is_v4() == peer.is_v4() && std::equal(a.bytes.begin(), a.bytes.begin() + network, peer.bytes.begin());
+  });
+}
+
 void PeerDiscovery::connect_more(std::size_t peers, std::size_t half_open, Instant now) {
   const std::size_t sought = std::min<std::size_t>(peers_sought, context_.options.peers_max);
   for (; peers < sought && half_open < half_open_max; ++peers, ++half_open) {

@@ -26,6 +26,7 @@ class PeerDiscovery {
   /// Our own addresses are left out.
   void add(const Endpoint& peer, bool by_person, Instant now);
   std::uint32_t priority(const Endpoint& peer) const;  ///< BEP 40
+  bool near(const IpAddress& peer) const;              ///< in a network of ours: one /24, or one /64 of IPv6
   /// Opens connections while there are fewer than peers_sought; `half_open`: those without a handshake, counted in `peers`.
   void connect_more(std::size_t peers, std::size_t half_open, Instant now);
 

@@ -54,7 +54,7 @@ void Torrent::begin(const Resume& resume, const Bitfield& wanted, bool sequentia
   if (info_.metadata && !info_.metadata->empty() && !info_.is_private) metadata_uploads_.emplace(info_.metadata);
   // Whoever wants the lowest piece first chooses for itself.
   if (context_.options.policy == Policy::spread && !sequential)
-    turns_.emplace(info_.piece_bytes, content_->progress.verified(), context_.random, key_of(context_.options.peer_id));
+    turns_.emplace(info_.piece_bytes, content_->progress.verified(), context_.random);
   for (PieceIndex p : resume.unchecked)
     if (content_->progress.unchecked(p)) context_.actions.checks.push_back({id_, p});
   if (seed_ && content_->progress.whole()) {
@@ -307,7 +307,16 @@ void Torrent::on_time(Instant now) {
   look_after_ourselves(now);
   ask_all(now);
   exchange_peers(now);
-  if (turns_) turns_->on_tick(now), offer_turns(now);
+  if (turns_) {
+    for (const Peer* p : peers_)
+      turns_->on_traffic(
+          p->conn,
+          {p->up.total(), p->down.total(), leeching() && p->wanted > content_->download.all_begun().size(),
+           p->peer_choking && p->am_interested},
+          now);
+    turns_->on_tick(now);
+    offer_turns(now);
+  }
   tell_orphans();
   connect_more(now);
   discovery_.want_peers((leeching() || phase_ == Phase::metadata) && peers_.size() < 5, now);

@@ -117,7 +117,7 @@ class Torrent {
   void give_metadata(Peer& peer, std::uint32_t piece);
   void join_turns(Peer& peer);
   void offer_turns(Instant now);
-  void on_turns(Peer& peer, const wire::TurnsMessage& message);
+  void on_turns(Peer& peer, const wire::TurnsMessage& message, Instant now);
   void on_offer(Peer& peer, PieceIndex piece);
   bool granted(PieceIndex piece) const;
   void tell_orphans();
@@ -126,6 +126,7 @@ class Torrent {
   void give_back(Peer& peer, std::span<const wire::BlockRef> blocks);
   void say_taken(Peer& peer);
   void say_turns(Peer& peer, wire::TurnsMessage::Kind kind, std::span<const PieceIndex> pieces);
+  void say_turns(Peer& peer, const wire::TurnsMessage& message);
   void tell_turns(wire::TurnsMessage::Kind kind, PieceIndex piece, const Peer* except);
   void settle_duplicates(Peer& peer);
   Peer& least_of_all(Peer& newcomer);

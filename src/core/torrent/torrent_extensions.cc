@@ -61,7 +61,7 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, Instant now
   }
   if (message.id == wire::sw_turns.id && turns_) {
     const auto said = wire::decode_turns(message.payload, info_.pieces);
-    return said ? on_turns(peer, *said) : bad();
+    return said ? on_turns(peer, *said, now) : bad();
   }
   if (message.id == wire::upload_only.id) {
     const auto on = wire::decode_upload_only(message.payload);

@@ -468,8 +468,9 @@ void Torrent::rechoke(Instant now) {
   candidates_.clear();
   for (const Peer* p : peers_) {
     if (!p->ready || p->closing) continue;
-    candidates_.push_back({p->conn, p->peer_interested, p->cooperative, !p->am_choking, p->requests.snubbed(now),
-                           p->down.rate(now), p->up.rate(now), p->since, p->unchoked_since});
+    candidates_.push_back({p->conn, p->peer_interested, p->cooperative && !(turns_ && turns_->shunned(p->conn)),
+                           !p->am_choking, p->requests.snubbed(now), p->down.rate(now), p->up.rate(now), p->since,
+                           p->unchoked_since});
   }
   std::vector<ConnId> open = choker_.decide(candidates_, complete(), now);
   std::sort(open.begin(), open.end());

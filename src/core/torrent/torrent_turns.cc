@@ -12,7 +12,7 @@ using Kind = wire::TurnsMessage::Kind;
 /// From now on this peer takes part; once its extension handshake has said so and the pieces are known.
 void Torrent::join_turns(Peer& peer) {
   if (!turns_ || peer.theirs.turns == 0 || !peer.ready || peer.closing || turns_->knows(peer.conn)) return;
-  turns_->on_neighbour(peer.conn, peer.has, key_of(peer.id));
+  turns_->on_neighbour(peer.conn, peer.has, discovery_.near(peer.endpoint.address));
   turns_->set_open(peer.conn, !peer.am_choking);
   if (selective_) say_turns(peer, Kind::wait, {});
   say_taken(peer);
@@ -35,6 +35,10 @@ void Torrent::offer_turns(Instant now) {
     for (Peer* p : peers_)
       if (turns_->knows(p->conn)) say_turns(*p, selective_ ? Kind::wait : Kind::ask, {});
   }
+  while (const auto s = turns_->partners().next_say(now)) {
+    const auto at = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == s->conn; });
+    say_turns(**at, {s->pair ? Kind::pair : Kind::part, {}, s->partners});
+  }
   while (const auto offer = turns_->next_offer(up_.rate(now), now)) {
     const auto at = std::find_if(peers_.begin(), peers_.end(), [&](const Peer* p) { return p->conn == offer->conn; });
     const PieceIndex piece[] = {offer->piece};
@@ -42,13 +46,16 @@ void Torrent::offer_turns(Instant now) {
   }
 }
 
-void Torrent::say_turns(Peer& peer, Kind kind, std::span<const PieceIndex> pieces) {
+void Torrent::say_turns(Peer& peer, const wire::TurnsMessage& message) {
   if (!peer.ready || peer.closing || peer.theirs.turns == 0) return;
+  say(peer, wire::Extended{peer.theirs.turns, wire::encode(message)});
+}
+
+void Torrent::say_turns(Peer& peer, Kind kind, std::span<const PieceIndex> pieces) {
   const bool bare = kind == Kind::ask || kind == Kind::wait;
   for (std::size_t i = 0; i < pieces.size() || (bare && i == 0); i += wire::turns_pieces_max) {
     const auto some = pieces.subspan(i, std::min(pieces.size() - i, wire::turns_pieces_max));
-    const Buffer payload = wire::encode(wire::TurnsMessage{kind, {some.begin(), some.end()}});
-    say(peer, wire::Extended{peer.theirs.turns, payload});
+    say_turns(peer, wire::TurnsMessage{kind, {some.begin(), some.end()}});
   }
 }
 
@@ -69,8 +76,10 @@ void Torrent::tell_turns(Kind kind, PieceIndex piece, const Peer* except) {
 
 // ── what is heard ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-void Torrent::on_turns(Peer& peer, const wire::TurnsMessage& message) {
+void Torrent::on_turns(Peer& peer, const wire::TurnsMessage& message, Instant now) {
   if (!turns_) return;
+  if (message.kind == Kind::pair) return turns_->partners().on_pair(peer.conn, message.partners, now);
+  if (message.kind == Kind::part) return turns_->partners().on_part(peer.conn, message.partners, now);
   if (message.kind == Kind::ask || message.kind == Kind::wait) {
     peer.waits = message.kind == Kind::wait;
     if (!peer.waits) peer.granted.clear();  // free blocks of begun pieces: they come first (Download, rule 1)

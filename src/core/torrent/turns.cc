@@ -13,14 +13,6 @@ namespace {
 
 constexpr std::uint32_t not_a_partner = 1u << 30;  ///< comes behind all partners
 
-/// Where a node stands on one of the rings.
-std::uint64_t place_on(std::uint64_t ring, std::uint64_t key) {
-  std::uint64_t h = key + (ring + 1) * 0x9e3779b97f4a7c15u;  // splitmix64
-  h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
-  h = (h ^ h >> 27) * 0x94d049bb133111ebu;
-  return h ^ h >> 31;
-}
-
 /// Calls visit(piece) for each bit of a that b has not, from this word on and round, until it gives false.
 template <class Visit>
 void for_missing(const Bitfield& a, const Bitfield& b, std::size_t first_word, Visit visit) {
@@ -44,23 +36,25 @@ void for_missing(const Bitfield& a, const Bitfield& b, std::size_t first_word, V
 
 }  // namespace
 
-Turns::Turns(std::uint32_t piece_bytes, const Bitfield& mine, Random& random, std::uint64_t own_key)
+Turns::Turns(std::uint32_t piece_bytes, const Bitfield& mine, Random& random)
     : piece_bytes_(piece_bytes),
       mine_(mine),
       random_(random),
+      partners_(random),
       held_(mine.size()),
-      given_(mine.size()),
-      own_key_(own_key) {}
+      given_(mine.size()) {
+  partners_.set_self_whole(mine_.all());
+}
 
 // ── neighbours ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-void Turns::on_neighbour(ConnId conn, const Bitfield& has, std::uint64_t key) {
+void Turns::on_neighbour(ConnId conn, const Bitfield& has, bool near) {
   SWARM_CHECK(!knows(conn));
   Neighbour n;
   n.conn = conn;
-  n.key = key;
   n.closed = n.taken = n.unwanted = Bitfield(mine_.size());
   neighbours_.push_back(std::move(n));
+  partners_.on_neighbour(conn, near);
   if (mine_.size() == 0) ++whole_;
   on_bitfield(conn, has);
 }
@@ -72,7 +66,7 @@ void Turns::on_gone(ConnId conn) {
   std::erase_if(turns_, [&](const Turn& t) { return t.conn == conn; });
   if (mine_.size() == 0) --whole_;
   neighbours_.erase(neighbours_.begin() + (n - neighbours_.data()));
-  partners_of_ = SIZE_MAX;  // one of them may be gone
+  partners_.on_gone(conn);
   dirty_ = true;
 }
 
@@ -142,10 +136,35 @@ void Turns::on_asked(ConnId conn, PieceIndex piece, bool last, Instant now) {
   dirty_ = true;
 }
 
+/// Rule 8.
+void Turns::on_traffic(ConnId conn, const Traffic& traffic, Instant now) {
+  Neighbour* n = find(conn);
+  if (n == nullptr) return;
+  const auto begin = [&] { n->judged_from = now, n->before = traffic; };
+  if (n->shunned_until) {
+    if (now < *n->shunned_until) return;
+    n->shunned_until.reset();
+    n->choked_from = now;
+    partners_.set_shunned(conn, false);
+    return begin();
+  }
+  if (!traffic.chokes || n->choked_from == Instant{}) n->choked_from = now;
+  if (!traffic.could_give || !n->partner || n->judged_from == Instant{}) return begin();
+  if (now - n->judged_from < judged_after) return;
+  const std::uint64_t took = traffic.took - n->before.took, gave = traffic.gave - n->before.gave;
+  const bool enough = took >= judged_pieces * piece_bytes_, chokes = now - n->choked_from >= choked_for;
+  if (!enough && !chokes) return;
+  begin();
+  if (!chokes && gave >= took / least_share) return;
+  n->shunned_until = now + shunned_for;
+  partners_.set_shunned(conn, true);
+}
+
 // ── ourselves ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Turns::on_mine(PieceIndex piece) {
   mine_.set(piece);
+  if (mine_.all()) partners_.set_self_whole(true);
   dirty_ = true;
 }
 
@@ -156,15 +175,20 @@ void Turns::on_tick(Instant now) {
     on_lacking(t->conn, PieceIndex{t->piece});
   }
   for (Neighbour& n : neighbours_) n.misses = 0;
+  partners_.on_tick(now);
   dirty_ = true;
 }
 
 std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
+  if (partners_.take_changed()) {
+    for (Neighbour& n : neighbours_) n.partner = partners_.is_partner(n.conn);
+    dirty_ = true;
+  }
   if (!dirty_ || !selective()) return std::nullopt;
   const double delay = delay_min_ == Duration::max() ? 0 : seconds(delay_min_);
-  const auto turns_max = std::max<std::uint32_t>(
-      turns_min, static_cast<std::uint32_t>(rate * (seconds(ahead) + 2 * delay) / piece_bytes_));
-  choose_partners();
+  const auto turns_max =
+      std::max<std::uint32_t>(partners_.all() ? turns_min_in_mesh : turns_min,
+                              static_cast<std::uint32_t>(rate * (seconds(ahead) + 2 * delay) / piece_bytes_));
   const bool idle =
       std::none_of(neighbours_.begin(), neighbours_.end(), [](const Neighbour& n) { return n.to_ask > 0; });
   candidates_.clear();
@@ -191,20 +215,9 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
   return std::nullopt;
 }
 
-/// Rule 7, anew whenever another number of neighbours lacks something.
-void Turns::choose_partners() {
-  const std::size_t lacking = neighbours_.size() - whole_;
-  if (std::exchange(partners_of_, lacking) == lacking) return;
-  const bool all = lacking < partners_from;
-  for (Neighbour& n : neighbours_) n.partner = all;
-  for (std::uint64_t ring = 0; ring < partners_max && !all; ++ring) {
-    Neighbour* next = nullptr;
-    const auto behind_us = [&](const Neighbour& n) { return place_on(ring, n.key) - place_on(ring, own_key_); };
-    for (Neighbour& n : neighbours_) {
-      if (n.has < mine_.size() && (next == nullptr || behind_us(n) < behind_us(*next))) next = &n;
-    }
-    next->partner = true;
-  }
+bool Turns::shunned(ConnId conn) const {
+  const Neighbour* n = find(conn);
+  return n != nullptr && n->shunned_until.has_value();
 }
 
 std::uint32_t Turns::load(ConnId conn) const {
@@ -242,6 +255,7 @@ void Turns::set(Neighbour& n, std::uint32_t piece, State state) {
   const bool is_whole = n.has == mine_.size();
   if (was_whole && !is_whole) --whole_;
   if (is_whole && !was_whole) ++whole_;
+  if (was_whole != is_whole) partners_.set_whole(n.conn, is_whole);
   n.under_way += (state == State::taken ? 1u : 0u) - (old == State::taken ? 1u : 0u);
   n.closed.set(std::size_t{piece}, state != State::lacking);
   n.taken.set(std::size_t{piece}, state == State::taken);
