@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/check.hh"
-#include "base/text.hh"
 #include "core/drive.hh"
+#include "support/small_client.hh"
 
 namespace swarm::bench {
 
@@ -19,24 +19,9 @@ constexpr std::size_t socket_bytes = 256 * 1024;  ///< given and received at onc
 constexpr Duration turn = 1ms;
 constexpr int turns_idle_max = 60'000;
 
-TorrentInfo torrent_of(std::uint32_t pieces, std::uint32_t piece_bytes) {
-  TorrentInfo info;
-  info.info_hash = *digest_from_hex<20>("3f1c000000000000000000000000000000000001");
-  info.name = "big.bin";
-  info.piece_bytes = piece_bytes;
-  info.pieces = pieces;
-  info.bytes_total = std::uint64_t{pieces} * piece_bytes;
-  return info;
-}
-
 ClientOptions options_of(std::uint32_t index) {
-  ClientOptions o;
-  const std::string id = "-SW0100-" + std::to_string(100'000'000'000 + index);
-  std::copy_n(id.begin(), 20, o.peer_id.bytes.begin());
-  o.node_id = "0123456789abcdef";
-  o.node_name = "node";
-  o.agent = "swarm/bench";
-  o.port = 6881;
+  ClientOptions o = client_options();
+  o.peer_id = peer_id("-SW0100-" + std::to_string(100'000'000'000 + index));
   o.addresses = {IpAddress::v4(0x0a000001 + index)};
   return o;
 }
@@ -149,7 +134,7 @@ CorePair::CorePair(std::uint32_t seeds, std::uint32_t pieces, std::uint32_t piec
     : world_(std::make_unique<World>()) {
   SWARM_CHECK(seeds < 200);
   World& w = *world_;
-  w.info = torrent_of(pieces, piece_bytes);
+  w.info = small_torrent(pieces, piece_bytes);
   for (std::uint32_t i = 0; i <= seeds; ++i) w.nodes.push_back(std::make_unique<Node>(w, i));
   for (std::uint32_t i = 0; i <= seeds; ++i) {
     Node& node = *w.nodes[i];

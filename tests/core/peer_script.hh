@@ -1,7 +1,6 @@
 // A peer played by a test: it speaks real bytes to a Client and hears what the Client would send it.
 #pragma once
 
-#include <algorithm>
 #include <deque>
 #include <optional>
 #include <string>
@@ -9,38 +8,12 @@
 
 #include "core/client.hh"
 #include "core/peer/session.hh"
+#include "support/small_client.hh"
 #include "wire/extended.hh"
 #include "wire/handshake.hh"
 #include "wire/peer_message.hh"
 
 namespace swarm::core {
-
-inline PeerId peer_id(std::string_view text) {
-  PeerId id;
-  std::copy_n(text.begin(), std::min<std::size_t>(text.size(), 20), id.bytes.begin());
-  return id;
-}
-
-/// A torrent of `pieces` pieces of 32 KiB (two blocks each).
-inline TorrentInfo small_torrent(std::uint32_t pieces, std::uint32_t piece_bytes = 32 * 1024) {
-  TorrentInfo info;
-  info.info_hash = *digest_from_hex<20>("3f1c000000000000000000000000000000000001");
-  info.name = "big.bin";
-  info.piece_bytes = piece_bytes;
-  info.pieces = pieces;
-  info.bytes_total = std::uint64_t{pieces} * piece_bytes;
-  return info;
-}
-
-inline ClientOptions client_options() {
-  ClientOptions o;
-  o.peer_id = peer_id("-SW0100-client-under");
-  o.node_id = "0123456789abcdef";
-  o.node_name = "tested";
-  o.agent = "swarm/test";
-  o.port = 6881;
-  return o;
-}
 
 class PeerScript {
  public:
