@@ -102,8 +102,7 @@ void Torrent::on_stored(PieceIndex piece, std::span<const std::uint32_t> wrong_b
   discovery_.on_checked(piece, true, {});
   for (Peer* p : peers_) {
     if (!p->ready || p->closing) continue;
-    // Who gives by turns hears of each piece: it counts what is on its way to us.
-    if (!p->has[piece] || (turns_ && turns_->knows(p->conn))) say(*p, wire::Have{piece});
+    tell_have(*p, piece);
     if (p->has[piece] && !on_disk) {
       --p->wanted;
       update_interest(*p);
@@ -174,6 +173,7 @@ void Torrent::check_whole(Instant now) {
     if (!p->ready) continue;
     release_requests(*p);
     update_interest(*p);
+    send_waiting(*p);
   }
   context_.actions.finishes.push_back({id_});
   (void)now;
@@ -344,6 +344,7 @@ void Torrent::look_after(Peer& peer, Instant now) {
     peer.last_sent = now;
     context_.announce(peer);
   }
+  send_waiting(peer);
 }
 
 /// Turns are an agreement of many: were it to fail somewhere, by a fault of theirs or ours, we would wait for an offer for ever. So who

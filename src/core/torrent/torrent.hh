@@ -1,5 +1,16 @@
 // Torrent: one torrent of a client. It owns the parts (picker, download, progress, choker, peer discovery) and routes what
 // happens to the ones whom it concerns; what to do is their decision. The connections belong to the client.
+//
+// HAVE, once a piece is stored
+// 1. A neighbour that lacks the piece hears of it at once. Rationale: it can ask for it.
+// 2. One that has it and gives by turns hears of it with the next message to it, at the latest on the next tick, within a second, or
+//    when have_bytes_max wait for it. Rationale: it only takes the piece off what is on its way to us (Turns, rule 4); by itself
+//    each piece would cost every neighbour a packet, at N neighbours N sends here and N receives there, which a message that
+//    goes to it anyway carries for nothing.
+// 3. When the last piece is in, all that waits goes out at once. Rationale: of two that are whole, one can end the connection as soon
+//    as it knows.
+// 4. Any other that has the piece is not told of it. Rationale: it has no use for that; upload_only (BEP 21) tells it the end.
+// Complexity: O(neighbours) a piece. What waits lies in the neighbour's send queue, in the order in which it was said.
 #pragma once
 
 #include <cstdint>
@@ -92,12 +103,15 @@ class Torrent {
   static constexpr Duration turn_timeout = 5s;    ///< asked who gives by turns, and not a byte came: the same, at least
   static constexpr Duration hungry_after = 10s;   ///< not a byte from anybody, though some have what we lack
   static constexpr Duration freely_for = 10s;     ///< and then nobody's offers are waited for
-  static constexpr std::size_t granted_max = 256;  ///< offers of one peer
+  static constexpr std::size_t granted_max = 256;      ///< offers of one peer
+  static constexpr std::size_t have_bytes_max = 1400;  ///< of HAVEs that wait for one peer: what a packet holds
 
   void introduce(Peer& peer);
   void introduce_extended(Peer& peer);
   void show_more(Instant now);
   void say(Peer& peer, const wire::PeerMessage& message);
+  void tell_have(Peer& peer, PieceIndex piece);
+  void send_waiting(Peer& peer);
   void set_has(Peer& peer, Bitfield has, Instant now);
   bool keep_early(Peer& peer, const wire::PeerMessage& message);
   void take_early(Peer& peer, Instant now);

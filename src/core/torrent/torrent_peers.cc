@@ -356,6 +356,18 @@ void Torrent::say(Peer& peer, const wire::PeerMessage& message) {
   if (peer.send.overflown()) context_.close(peer, PeerFault::too_many_requests);
 }
 
+/// Rules 1, 2 and 4 of HAVE.
+void Torrent::tell_have(Peer& peer, PieceIndex piece) {
+  const bool may_wait = peer.has[piece];
+  if (may_wait && (!turns_ || !turns_->knows(peer.conn))) return;
+  if (!may_wait || peer.send.small().size() >= have_bytes_max) return say(peer, wire::Have{piece});
+  if (!peer.closing) wire::append_message(peer.send.small(), wire::Have{piece});
+}
+
+void Torrent::send_waiting(Peer& peer) {
+  if (peer.send.has_small()) context_.announce(peer);
+}
+
 bool Torrent::valid(const wire::BlockRef& block) const {
   return number(block.piece) < info_.pieces && block.length > 0 &&
          std::uint64_t{block.begin} + block.length <= content_->download.piece_size(block.piece);
