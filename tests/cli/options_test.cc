@@ -382,6 +382,27 @@ TEST_CASE("the man page has its sections, in order") {
   }
 }
 
+TEST_CASE("the man page tells of every event that --json writes") {
+  const auto root = std::filesystem::path(SWARM_SOURCE_ROOT);
+  const auto page = read(root / "man" / "swarm.1");
+  const auto output =
+      page.substr(page.find("\n.Sh OUTPUT\n"), page.find("\n.Sh SIGNALS\n") - page.find("\n.Sh OUTPUT\n"));
+  const auto report = read(root / "src" / "cli" / "report.cc");
+  std::set<std::string> events;
+  for (const std::string begin : {"Line line(\"", "Line(\"", "end_json(\""}) {
+    for (auto at = report.find(begin); at != report.npos; at = report.find(begin, at + 1)) {
+      const auto from = at + begin.size();
+      events.insert(report.substr(from, report.find('"', from) - from));
+    }
+  }
+  CHECK(events.size() >= 11);
+  for (const auto& event : events) {
+    const bool told =
+        output.find("\n.Li " + event + "\n") != output.npos || output.find("\n.Li " + event + " ") != output.npos;
+    CHECK_MESSAGE(told, "not told of: " << event);
+  }
+}
+
 TEST_CASE("the settings that the man page shows are sound") {
   const auto page = read(std::filesystem::path(SWARM_SOURCE_ROOT) / "man" / "swarm.1");
   const auto files = page.find("\n.It Pa ~/.config/swarm/config.toml\n");
