@@ -14,19 +14,29 @@ std::uint64_t time_of(Instant at) { return static_cast<std::uint64_t>(at.time_si
 
 bool World::step() {
   if (empty() || stuck()) return false;
-  if (first_done_ == buckets_[0].entries.size()) {
-    // The next moment: its bucket's things move to lower ones, each to where it differs from that moment.
-    buckets_[0].entries.clear();
-    first_done_ = 0;
-    Bucket& bucket = buckets_[static_cast<std::size_t>(std::countr_zero(filled_)) + 1];
-    filled_ &= filled_ - 1;
+  if (const std::uint32_t number = first_level(); number > 0) {
+    // The bucket of the next moment: its things move to lower levels, each to where it differs from that moment.
+    Level& level = levels_[number];
+    Bucket& bucket = level.buckets[static_cast<std::size_t>(std::countr_zero(level.filled))];
+    level.filled &= level.filled - 1;
+    if (level.filled == 0) filled_ &= filled_ - 1;
     last_ = std::exchange(bucket.earliest, ~std::uint64_t{0});
     std::swap(sorting_, bucket.entries);
     for (const Entry& entry : sorting_) sort_in(entry);
     sorting_.clear();
     std::swap(sorting_, bucket.entries);  // and it keeps its memory
   }
-  const Entry next = buckets_[0].entries[first_done_++];
+  Level& level = levels_[0];  // each of its buckets is one moment
+  Bucket& moment = level.buckets[static_cast<std::size_t>(std::countr_zero(level.filled))];
+  last_ = moment.earliest;
+  const Entry next = moment.entries[first_done_++];
+  if (first_done_ == moment.entries.size()) {
+    moment.entries.clear();
+    moment.earliest = ~std::uint64_t{0};
+    first_done_ = 0;
+    level.filled &= level.filled - 1;
+    if (level.filled == 0) filled_ &= ~1u;
+  }
   --pending_;
   at_once_ = time_of(now_) == next.at ? at_once_ + 1 : 0;
   now_ = Instant(Duration(static_cast<std::int64_t>(next.at)));
@@ -65,17 +75,20 @@ std::uint32_t World::push(Instant when) {
 }
 
 void World::sort_in(Entry entry) {
-  const auto number = static_cast<std::size_t>(std::bit_width(entry.at ^ last_));
-  Bucket& bucket = buckets_[number];
+  const auto number = static_cast<std::uint32_t>(std::bit_width((entry.at ^ last_) | 1) - 1) / digit_bits;
+  const std::uint64_t digit = entry.at >> (number * digit_bits) & (digits - 1);
+  Level& level = levels_[number];
+  Bucket& bucket = level.buckets[digit];
   bucket.entries.push_back(entry);
   bucket.earliest = std::min(bucket.earliest, entry.at);
-  if (number > 0) filled_ |= std::uint64_t{1} << (number - 1);
+  level.filled |= std::uint64_t{1} << digit;
+  filled_ |= 1u << number;
 }
 
 Instant World::next_at() const {
-  const bool now = first_done_ < buckets_[0].entries.size();
-  const std::uint64_t at = now ? last_ : buckets_[static_cast<std::size_t>(std::countr_zero(filled_)) + 1].earliest;
-  return Instant(Duration(static_cast<std::int64_t>(at)));
+  const Level& level = levels_[first_level()];
+  const Bucket& bucket = level.buckets[static_cast<std::size_t>(std::countr_zero(level.filled))];
+  return Instant(Duration(static_cast<std::int64_t>(bucket.earliest)));
 }
 
 }  // namespace swarm::sim
