@@ -2,7 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
+#include <vector>
 
 using namespace swarm;
 using namespace swarm::core;
@@ -53,4 +57,45 @@ TEST_CASE("the book has a bound, and what failed most makes room") {
   AddressBook book(random);
   for (int i = 0; i < 3000; ++i) book.add(endpoint(i), false, at(0));
   CHECK(book.size() == AddressBook::known_max);
+}
+
+TEST_CASE("the next wake is the first moment of those who wait, whatever befell them before") {
+  Random random(1), chance(2);
+  AddressBook book(random);
+  std::map<Endpoint, Instant> waiting;  // as the rules have it
+  std::vector<Endpoint> busy;
+  int woken = 0;
+  for (int step = 0; step < 4000; ++step) {
+    const Instant now = at(0.5 * step);
+    const auto some = [&] { return endpoint(static_cast<int>(chance.below(60))); };
+    if (const Endpoint e = some(); chance.below(4) == 0 && book.size() < 60) {
+      const bool known = waiting.contains(e) || book.banned(e) || std::find(busy.begin(), busy.end(), e) != busy.end();
+      book.add(e, false, now);
+      if (!known) waiting[e] = now;
+    }
+    if (const Endpoint e = some(); chance.below(100) == 0) {
+      book.ban(e);
+      waiting.erase(e);
+    }
+    if (!busy.empty() && chance.below(2) == 0) {
+      const auto gone = busy.begin() + static_cast<std::ptrdiff_t>(chance.below(busy.size()));
+      const bool useful = chance.below(2) == 0;
+      book.on_gone(*gone, useful, now);
+      if (!book.banned(*gone)) waiting[*gone] = now + (useful ? Duration(1s) : Duration(60s));
+      busy.erase(gone);
+    }
+    std::optional<Instant> first;
+    for (const auto& [e, when] : waiting)
+      if (!first || when < *first) first = when;
+    REQUIRE(book.next_wake() == first);
+    const auto next = book.next(now);
+    REQUIRE(next.has_value() == (first && *first <= now));
+    if (!next) continue;
+    ++woken;
+    REQUIRE(waiting[*next] <= now);
+    waiting.erase(*next);
+    busy.push_back(*next);
+    book.on_connected(*next);
+  }
+  CHECK(woken > 500);
 }

@@ -2,19 +2,21 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace swarm::core {
 
 void AddressBook::add(const Endpoint& peer, bool by_person, Instant now, std::uint32_t priority) {
   if (peer.port == 0 || peer.address.is_unspecified() || peer.address.is_multicast()) return;
   auto [it, fresh] = known_.try_emplace(peer);
-  if (fresh) it->second.next_try = now;
+  if (fresh) wait_until(it->second, now);
   it->second.priority = priority;
   it->second.by_person |= by_person;
   if (fresh && known_.size() > known_max) make_room();
 }
 
 std::optional<Endpoint> AddressBook::next(Instant now) {
+  if (const auto least = next_wake(); !least || *least > now) return std::nullopt;
   auto best = known_.end();
   std::uint64_t equals = 0;
   const auto worse = [](const Known& a, const Known& b) {
@@ -22,7 +24,7 @@ std::optional<Endpoint> AddressBook::next(Instant now) {
   };
   for (auto it = known_.begin(); it != known_.end(); ++it) {
     const Known& k = it->second;
-    if (k.busy || k.banned || k.next_try > now) continue;
+    if (!k.waits() || k.next_try > now) continue;
     if (best == known_.end() || worse(best->second, k)) {
       best = it, equals = 1;
     } else if (!worse(k, best->second) && random_.below(++equals) == 0) {
@@ -30,12 +32,17 @@ std::optional<Endpoint> AddressBook::next(Instant now) {
     }
   }
   if (best == known_.end()) return std::nullopt;
+  forget_least(best->second);
   best->second.busy = true;
   return best->first;
 }
 
 void AddressBook::on_connected(const Endpoint& peer) {
-  if (auto it = known_.find(peer); it != known_.end()) it->second.failures = 0, it->second.busy = true;
+  const auto it = known_.find(peer);
+  if (it == known_.end()) return;
+  forget_least(it->second);
+  it->second.failures = 0;
+  it->second.busy = true;
 }
 
 void AddressBook::on_failed(const Endpoint& peer, Instant now) {
@@ -47,17 +54,21 @@ void AddressBook::on_failed(const Endpoint& peer, Instant now) {
   k.busy = false;
   const Duration longest = std::min<Duration>(1s * (std::int64_t{1} << std::min(k.failures, 7u)), 120s);
   ++k.failures;
-  k.next_try = now + longest / 2 + Duration(random_.below(static_cast<std::uint64_t>((longest / 2).count()) + 1));
+  wait_until(k, now + longest / 2 + Duration(random_.below(static_cast<std::uint64_t>((longest / 2).count()) + 1)));
 }
 
 void AddressBook::on_gone(const Endpoint& peer, bool useful, Instant now) {
   auto it = known_.find(peer);
   if (it == known_.end()) return;
   it->second.busy = false;
-  it->second.next_try = now + (useful ? Duration(1s) : Duration(60s));
+  wait_until(it->second, now + (useful ? Duration(1s) : Duration(60s)));
 }
 
-void AddressBook::ban(const Endpoint& peer) { known_[peer].banned = true; }
+void AddressBook::ban(const Endpoint& peer) {
+  Known& known = known_[peer];
+  forget_least(known);
+  known.banned = true;
+}
 
 bool AddressBook::banned(const Endpoint& peer) const {
   auto it = known_.find(peer);
@@ -65,10 +76,23 @@ bool AddressBook::banned(const Endpoint& peer) const {
 }
 
 std::optional<Instant> AddressBook::next_wake() const {
-  std::optional<Instant> at;
+  if (!std::exchange(least_stale_, false)) return least_;
+  least_.reset();
   for (const auto& [peer, k] : known_)
-    if (!k.busy && !k.banned && (!at || k.next_try < *at)) at = k.next_try;
-  return at;
+    if (k.waits() && (!least_ || k.next_try < *least_)) least_ = k.next_try;
+  return least_;
+}
+
+/// Also moves a time that it waited for already.
+void AddressBook::wait_until(Known& known, Instant at) {
+  forget_least(known);
+  known.next_try = at;
+  if (known.waits() && (!least_ || at < *least_)) least_ = at;
+}
+
+/// It is going to wait for nothing, or for another time.
+void AddressBook::forget_least(const Known& known) {
+  least_stale_ = least_stale_ || (known.waits() && least_ && known.next_try <= *least_);
 }
 
 void AddressBook::make_room() {
@@ -77,7 +101,9 @@ void AddressBook::make_room() {
     if (it->second.busy || it->second.banned || it->second.by_person) continue;
     if (worst == known_.end() || it->second.failures > worst->second.failures) worst = it;
   }
-  if (worst != known_.end()) known_.erase(worst);
+  if (worst == known_.end()) return;
+  forget_least(worst->second);
+  known_.erase(worst);
 }
 
 }  // namespace swarm::core

@@ -6,7 +6,8 @@
 // 2. Known better sources first (given by the person, then fewest failures, then by the priority of BEP 40), equals at random.
 // 3. Banned and own addresses stay known, so that no tracker brings them back.
 // 4. At most `known_max` addresses; beyond that the one with most failures makes room.
-// Complexity: next() O(known), at most once per connection slot.
+// Complexity: next() O(known) when somebody may be tried, at most once per connection slot, else O(1); next_wake() O(1), O(known)
+// once after a peer that next() gave or ban() took was the first one due.
 #pragma once
 
 #include <cstdint>
@@ -34,22 +35,28 @@ class AddressBook {
   bool banned(const Endpoint& peer) const;
 
   std::size_t size() const { return known_.size(); }
-  std::optional<Instant> next_wake() const;
+  std::optional<Instant> next_wake() const;  ///< when somebody may be tried
   std::optional<Endpoint> last_failed() const { return last_failed_; }
   std::uint64_t failures() const { return failures_; }
 
  private:
   struct Known {
-    Instant next_try{};
+    Instant next_try = Instant::max();
     std::uint32_t failures = 0;
     std::uint32_t priority = 0;
     bool by_person = false;
     bool busy = false;  ///< connecting or connected
     bool banned = false;
+    bool waits() const { return !busy && !banned; }
   };
+  void wait_until(Known& known, Instant at);
+  void forget_least(const Known& known);
   void make_room();
 
   std::map<Endpoint, Known> known_;
+  /// The first moment when somebody who waits may be tried, never later than it is; when it may be earlier, least_stale_ is set.
+  mutable std::optional<Instant> least_;
+  mutable bool least_stale_ = false;
   Random& random_;
   std::optional<Endpoint> last_failed_;
   std::uint64_t failures_ = 0;
