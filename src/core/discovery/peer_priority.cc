@@ -10,10 +10,8 @@ namespace swarm::core {
 namespace {
 
 /// The whole first bytes, then every other bit: of a larger network only some of the bits tell its members apart.
-Buffer masked(ByteView address, std::size_t whole_bytes) {
-  Buffer out = to_buffer(address);
-  for (std::size_t i = whole_bytes; i < out.size(); ++i) out[i] &= 0x55;
-  return out;
+void copy_masked(ByteView address, std::size_t whole_bytes, std::uint8_t* out) {
+  for (std::size_t i = 0; i < address.size(); ++i) out[i] = address[i] & (i < whole_bytes ? 0xff : 0x55);
 }
 
 std::uint32_t of_ports(std::uint16_t a, std::uint16_t b) {
@@ -34,10 +32,12 @@ std::uint32_t peer_priority(const Endpoint& ours, const Endpoint& theirs) {
   const auto common = static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin()).first - a.begin());
   const std::size_t least = v4 ? 2 : 6;
   const auto whole = common < least ? least : common + 1;
-  const auto one = masked(a, whole), other = masked(b, whole);
-  auto both = std::min(one, other);
-  append(both, std::max(one, other));
-  return crc32c(both);
+  std::array<std::uint8_t, 32> both{};
+  std::uint8_t *one = both.data(), *other = one + a.size(), *end = other + b.size();
+  copy_masked(a, whole, one);
+  copy_masked(b, whole, other);
+  if (std::lexicographical_compare(other, end, one, other)) std::swap_ranges(one, other, other);
+  return crc32c(ByteView(one, end));
 }
 
 }  // namespace swarm::core
