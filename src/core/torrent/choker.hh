@@ -49,6 +49,8 @@ class Choker {
   const std::vector<ConnId>& decide(std::span<const ChokeCandidate> candidates, bool seeding, Instant now);
   /// When decide() is due again although nothing changed; Instant::max() while no stranger is interested.
   Instant next_round() const;
+  /// Of so many there is room for all swarm nodes, whatever they and the strangers among them want (rule 1).
+  bool has_room_for(std::size_t candidates) const { return candidates <= options_.slots_max; }
 
  private:
   /// What is remembered of a stranger between calls.

@@ -477,6 +477,10 @@ void Torrent::release_requests(Peer& peer) { give_back(peer, peer.requests.drop_
 // ── giving ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Torrent::rechoke(Instant now) {
+  // Mostly there is nothing to decide: all are swarm nodes, unchoked already, and remain so whatever they want just now.
+  const auto seated = [](const Peer* p) { return !p->ready || p->closing || (p->cooperative && !p->am_choking); };
+  const bool strangers = choker_.next_round() < Instant::max();
+  if (!strangers && choker_.has_room_for(peers_.size()) && std::all_of(peers_.begin(), peers_.end(), seated)) return;
   candidates_.clear();
   for (const Peer* p : peers_) {
     if (!p->ready || p->closing) continue;
