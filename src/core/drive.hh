@@ -31,7 +31,7 @@ concept Driver = requires(D d, const Connect& connect, const Close& close, const
   d.wake_at(at);
 };
 
-/// Carries out all that the core asks for. Call it after every input (and after every next_outgoing).
+/// Carries out all that the core asks for. Call it after every input, and once next_outgoing has given all that was wanted of it.
 template <Driver D>
 void carry_out(Client& client, D& driver) {
   Actions& a = client.actions();

@@ -139,20 +139,17 @@ void Driver::after_input() {
 
 /// Fills the connection's send buffer from the core.
 void Driver::pull(ConnId conn) {
+  const auto found = conns_.find(number(conn));
+  if (found == conns_.end()) return;
+  Conn& c = found->second;
+  c.has_more = true;
+  if (c.end.stream == nullptr) return;
   for (;;) {
-    const auto found = conns_.find(number(conn));
-    if (found == conns_.end()) return;
-    Conn& c = found->second;
-    c.has_more = true;
-    if (c.end.stream == nullptr) return;
     const std::uint64_t room = network_.room(c.end, room_min);
-    if (room < room_min) return;  // on_room() goes on
+    if (room < room_min) break;  // on_room() goes on
     client_.next_outgoing(conn, room, world_.now(), out_);
-    if (out_.total == 0) {
-      c.has_more = false;
-      core::carry_out(client_, *this);
-      return;
-    }
+    c.has_more = out_.total > 0;
+    if (!c.has_more) break;
     for (const auto& segment : out_.segments) {
       if (segment.payload) {
         put(torrent(segment.torrent), c.end, segment);
@@ -161,8 +158,8 @@ void Driver::pull(ConnId conn) {
       }
     }
     client_.on_sent(conn, out_.total, world_.now());
-    core::carry_out(client_, *this);
   }
+  core::carry_out(client_, *this);
 }
 
 void Driver::say(Conn& c, ByteView small) {
@@ -265,7 +262,7 @@ void Driver::on_block(TorrentId id, const wire::BlockRef& block, Tag tag) {
       index >= content.blocks_in(block.piece) || block.length != content.block_size(block.piece, index)) {
     return checks_.fail(Rule::contract, host_.index, "a block is stored that is none of the torrent's");
   }
-  if (options_.canary == Canary::serve_unverified && !t.attempts.contains(number(block.piece)) &&
+  if (options_.canary == Canary::serve_unverified && t.attempts.find(number(block.piece)) == t.attempts.end() &&
       !client_.verified(id)[block.piece]) {
     later(world_.now(), [id, piece = block.piece](Driver& d) {
       d.client_.on_stored(id, piece, {}, d.world_.now());

@@ -108,7 +108,7 @@ class Driver final : public Process {
   struct Torrent {
     const Content* content = nullptr;
     Bitfield judged;  ///< pieces that were judged right in this life, or may be trusted from an earlier one
-    std::map<std::uint32_t, Attempt> attempts;         ///< by piece, at most those that the core has begun
+    FlatMap<std::uint32_t, Attempt> attempts;          ///< by piece, at most those that the core has begun
     std::map<std::uint32_t, std::vector<Tag>> failed;  ///< the last attempt that failed, until the piece comes right
     std::deque<Disk::Checkpoint> saving;               ///< what each save under way will claim, oldest first
     std::uint64_t payload_sent = 0, payload_received = 0;
