@@ -132,6 +132,7 @@ class Network {
   bool balanced() const;
 
  private:
+  static constexpr Duration timeout_min = 200ms, timeout_max = 120s;  ///< of a retransmission, as Linux has them
   struct Attempt {
     Host* from;
     std::uint32_t incarnation;
@@ -174,6 +175,7 @@ class Network {
   bool lost(const Host& a, const Host& b);
   Duration jitter(const Host& a, const Host& b);
   std::uint64_t on_wire(std::uint32_t bytes) const;
+  static Duration time_for(std::uint64_t bytes, std::uint64_t rate);
 
   World& world_;
   Options options_;
