@@ -123,7 +123,7 @@ std::optional<Duration> parse_duration(std::string_view text) {
     std::string_view name;
     Duration length;
   };
-  constexpr std::array<Unit, 5> units = {{{"d", 24h}, {"h", 1h}, {"m", 1min}, {"s", 1s}, {"ms", 1ms}}};
+  constexpr std::array<Unit, 6> units = {{{"d", 24h}, {"h", 1h}, {"m", 1min}, {"s", 1s}, {"ms", 1ms}, {"us", 1us}}};
   Duration sum{};
   std::size_t next_unit = 0;  // each unit at most once, the longest first
   do {

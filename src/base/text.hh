@@ -24,7 +24,7 @@ std::string eta_text(double seconds);
 std::optional<std::uint64_t> parse_size(std::string_view text);
 /// A size, also with "/s" behind, or bits ("100Mbit", "1Gbit/s", decimal): bytes per second.
 std::optional<std::uint64_t> parse_rate(std::string_view text);
-/// "90" (seconds), "90s", "15m", "2h", "1d", "200ms", "1h30m".
+/// "90" (seconds), "90s", "15m", "2h", "1d", "200ms", "100us", "1h30m".
 std::optional<Duration> parse_duration(std::string_view text);
 
 std::string to_base64(ByteView bytes);                        ///< RFC 4648 with padding

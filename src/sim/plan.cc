@@ -178,11 +178,11 @@ std::optional<double> parse_real(std::string_view text) {
 }
 
 std::string duration_text(Duration d) {
-  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
   std::string out;
-  for (const auto& [name, length] : {std::pair{"h", 3'600'000}, {"m", 60'000}, {"s", 1000}, {"ms", 1}}) {
-    if (ms / length > 0) out += fmt::format("{}{}", ms / length, name);
-    ms %= length;
+  for (const auto& [name, length] :
+       {std::pair<const char*, Duration>{"h", 1h}, {"m", 1min}, {"s", 1s}, {"ms", 1ms}, {"us", 1us}}) {
+    if (d >= length) out += fmt::format("{}{}", d / length, name);
+    d %= length;
   }
   return out.empty() ? "0s" : out;
 }

@@ -114,7 +114,7 @@ std::optional<double> parse_share(std::string_view text);
 /// Decimal digits, with one point or without.
 std::optional<double> parse_real(std::string_view text);
 
-std::string duration_text(Duration d);  ///< what parse_duration() reads back: "1h", "1500ms", "10.5ms" …
+std::string duration_text(Duration d);  ///< what parse_duration() reads back: "1h", "1s500ms", "100us" …
 
 /// --nodes: the parts that lie, upload nothing or are slow keep their shares.
 void set_nodes(Plan& plan, std::uint32_t nodes);

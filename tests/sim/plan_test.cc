@@ -58,6 +58,7 @@ TEST_CASE("plan: durations as parse_duration() reads them back") {
   CHECK(duration_text(90s) == "1m30s");
   CHECK(duration_text(1h + 1ms) == "1h1ms");
   CHECK(duration_text(1500ms) == "1s500ms");
+  CHECK(duration_text(1ms + 100us) == "1ms100us");
 }
 
 TEST_CASE("plan: other numbers of nodes keep the shares") {
