@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t file_bytes_max = 1u << 20;
 constexpr std::size_t kinds_max = 64;
 constexpr std::uint32_t weight_max = 1'000'000;
+constexpr std::uint64_t burst_max = 1u << 30;
+constexpr std::uint32_t header_bytes_max = 1000;
 constexpr std::uint64_t mbit = 125'000;  // bytes/s
 
 struct Free {
@@ -54,8 +56,12 @@ class Reader {
         const auto share = parse_share(text(field, here));
         if (!share || *share >= 1) wrong(here, "a share below 100%, e.g. \"0.5%\"");
         out.loss = share.value_or(0);
+      } else if (key == "burst") {
+        const auto burst = parse_size(text(field, here));
+        if (!burst || *burst > burst_max) wrong(here, "a size up to 1GiB, e.g. \"128KiB\"");
+        out.burst = burst.value_or(0);
       } else {
-        wrong(here, "one of name, share, up, down, rtt, jitter, loss");
+        wrong(here, "one of name, share, up, down, rtt, jitter, loss, burst");
       }
     }
     if (out.up.least == 0) wrong(where, "up and down");
@@ -114,19 +120,20 @@ const NodeKind& Profile::kind_of(std::uint32_t node, std::uint32_t nodes) const 
 
 std::optional<Profile> known_profile(std::string_view name) {
   if (name == "lan") {
-    return Profile{"lan", {{"host", 1, {1000 * mbit, 1000 * mbit}, {1000 * mbit, 1000 * mbit}, {1ms, 1ms}}}, {}};
+    return Profile{"lan", {{"host", 1, {1000 * mbit, 1000 * mbit}, {1000 * mbit, 1000 * mbit}, {1ms, 1ms}}}, {}, {}};
   }
   if (name == "wan") {
     const NodeKind node{"site", 1, {10 * mbit, 100 * mbit}, {50 * mbit, 200 * mbit}, {20ms, 200ms}, 2ms, 0.005};
     const NodeKind seed{"seed", 1, {100 * mbit, 100 * mbit}, {200 * mbit, 200 * mbit}, {20ms, 20ms}, 2ms, 0.005};
-    return Profile{"wan", {node}, seed};
+    return Profile{"wan", {node}, seed, {}};
   }
   if (name == "mixed") {
     return Profile{"mixed",
                    {{"rack", 5, {1000 * mbit, 1000 * mbit}, {1000 * mbit, 1000 * mbit}, {1ms, 2ms}},
                     {"office", 3, {100 * mbit, 100 * mbit}, {100 * mbit, 500 * mbit}, {5ms, 20ms}, 1ms, 0.0005},
                     {"home", 2, {10 * mbit, 40 * mbit}, {50 * mbit, 200 * mbit}, {20ms, 60ms}, 3ms, 0.002}},
-                   NodeKind{"seed", 1, {1000 * mbit, 1000 * mbit}, {1000 * mbit, 1000 * mbit}, {1ms, 1ms}}};
+                   NodeKind{"seed", 1, {1000 * mbit, 1000 * mbit}, {1000 * mbit, 1000 * mbit}, {1ms, 1ms}},
+                   {}};
   }
   return std::nullopt;
 }
@@ -139,7 +146,7 @@ Result<Profile> profile_from_json(std::string_view text, std::string name) {
   // Three levels are all that a profile has; cJSON itself stops at a thousand.
   const std::unique_ptr<cJSON, Free> root(cJSON_ParseWithLength(text.data(), text.size()));
   if (!cJSON_IsObject(root.get())) return bad(fmt::format("{}: not a JSON object", printable(name)));
-  Profile out{name, {}, {}};
+  Profile out{name, {}, {}, {}};
   Reader reader(std::move(name));
   for (const cJSON* field = root->child; field != nullptr; field = field->next) {
     const std::string_view key = field->string;
@@ -149,6 +156,10 @@ Result<Profile> profile_from_json(std::string_view text, std::string name) {
       for (const cJSON* kind = field->child; kind != nullptr && out.kinds.size() < kinds_max; kind = kind->next) {
         out.kinds.push_back(reader.kind(kind, fmt::format("nodes[{}]", out.kinds.size())));
       }
+    } else if (key == "header_bytes") {
+      const double n = cJSON_IsNumber(field) ? field->valuedouble : -1;
+      if (!(n >= 0 && n <= header_bytes_max)) reader.wrong("header_bytes", "a number up to 1000");
+      out.header_bytes = static_cast<std::uint32_t>(std::clamp<double>(n, 0, header_bytes_max));
     } else {
       reader.wrong(printable(key), "a list nodes and an object seeds");
     }
@@ -166,6 +177,7 @@ Line draw_line(const NodeKind& kind, Random& random) {
   Line line{up, down, delay};
   line.jitter = kind.jitter;
   line.loss = kind.loss;
+  line.burst = kind.burst;
   return line;
 }
 

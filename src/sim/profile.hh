@@ -33,7 +33,8 @@ struct NodeKind {
   Range<std::uint64_t> up, down;  ///< bytes/s, above 0
   Range<Duration> round_trip;     ///< between two nodes of this kind
   Duration jitter{};
-  double loss = 0;  ///< 0 … 1, of packets
+  double loss = 0;          ///< 0 … 1, of packets
+  std::uint64_t burst = 0;  ///< bytes that an idle line saves up (Line::burst)
   friend bool operator==(const NodeKind&, const NodeKind&) = default;
 };
 
@@ -41,6 +42,7 @@ struct Profile {
   std::string name;  ///< as it was asked for: "wan", or a file
   std::vector<NodeKind> kinds;
   std::optional<NodeKind> seeds;
+  std::optional<std::uint32_t> header_bytes;  ///< of each segment (Network::Options)
   friend bool operator==(const Profile&, const Profile&) = default;
 
   const NodeKind& kind_of(std::uint32_t node, std::uint32_t nodes) const;  ///< rule 1
@@ -49,8 +51,8 @@ struct Profile {
 /// "lan", "wan" or "mixed"; nothing for other names.
 std::optional<Profile> known_profile(std::string_view name);
 /// From a file's text: {"nodes": [{"name": "fibre", "share": 3, "up": "100Mbit", "down": ["100Mbit", "1Gbit"],
-/// "rtt": ["5ms", "20ms"], "jitter": "1ms", "loss": "0.5%"}, …], "seeds": {…}}. Only up and down are needed; a list of two is a
-/// range. At most 1 MiB and 64 kinds. Exit::usage, "bad_profile", with the place.
+/// "rtt": ["5ms", "20ms"], "jitter": "1ms", "loss": "0.5%", "burst": "128KiB"}, …], "seeds": {…}, "header_bytes": 66}. Only up and
+/// down are needed; a list of two is a range. At most 1 MiB and 64 kinds. Exit::usage, "bad_profile", with the place.
 Result<Profile> profile_from_json(std::string_view text, std::string name);
 
 Line draw_line(const NodeKind& kind, Random& random);

@@ -20,6 +20,12 @@ constexpr Duration audit_every = 1s;
 
 IpAddress address_of(std::uint32_t number) { return IpAddress::v4(0x0a000001u + number); }
 
+Network::Options network_of(const Plan& plan) {
+  Network::Options options = plan.network;
+  if (plan.profile && plan.profile->header_bytes) options.header_bytes = *plan.profile->header_bytes;
+  return options;
+}
+
 double percentile(const std::vector<double>& sorted, double share) {
   if (sorted.empty()) return 0;
   return sorted[std::min(sorted.size() - 1, static_cast<std::size_t>(share * static_cast<double>(sorted.size())))];
@@ -31,7 +37,7 @@ Scenario::Scenario(Plan plan)
     : plan_(std::move(plan)),
       world_(plan_.random_seed),
       checks_(world_),
-      network_(world_, plan_.network),
+      network_(world_, network_of(plan_)),
       chance_(plan_.random_seed ^ 0x6a09e667f3bcc908) {
   make_content();
   if (plan_.discovery != Plan::Discovery::peers) make_tracker();

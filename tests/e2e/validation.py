@@ -27,17 +27,18 @@ BUSY = 1.5                # load a core, beyond what the test itself makes of it
 
 
 def main(work):
-    report = os.environ.get('VALIDATION_REPORT')
-    if not report or not os.access(report, os.X_OK):
-        raise case.Skip('VALIDATION_REPORT does not name the program that simulates')
     path = os.path.join(work, 'source', 'data.bin')
     digest = content.random_file(path, BYTES)
+    profile = os.path.join(work, 'lines.json')
+    with open(profile, 'w') as f:
+        line = {'up': '%dMbit' % MBIT, 'down': '%dMbit' % MBIT, 'rtt': '%dus' % (4 * ONE_WAY_US), 'burst': str(BURST)}
+        json.dump({'nodes': [line], 'header_bytes': 66}, f)
     transfer = BYTES * 8 / (MBIT * 1e6) * 1514 / 1448
     say('%d MiB, pieces of %d KiB, %d Mbit/s: one transfer takes %.2f s' % (BYTES // MIB, PIECE // 1024, MBIT, transfer))
     say('       N |  hosts: median    last |  simulated: median    last |  hosts / simulated')
     wrong = []
     for n in COUNTS:
-        there = simulated(report, n)
+        there = simulated(profile, n)
         for attempt in range(ATTEMPTS):
             here = real(os.path.join(work, 'run-%d-%d' % (n, attempt)), path, digest, n)
             off = [h / s - 1 for h, s in zip(here, there)]
@@ -52,12 +53,14 @@ def main(work):
     check(not wrong, 'the model is more than %d %% off for N = %s' % (100 * TOLERANCE, wrong))
 
 
-def simulated(report, n):
+def simulated(profile, n):
     """Median and last completion, each the median over random seeds."""
     runs = []
     for seed in range(1, SIMULATIONS + 1):
-        argv = [report, n, BYTES, PIECE, MBIT, BURST, ONE_WAY_US, seed]
-        runs.append(json.loads(subprocess.run([str(a) for a in argv], check=True, stdout=subprocess.PIPE, timeout=60).stdout))
+        argv = [os.environ['SWARM'], 'simulate', '--no-config', '--json', '--leave', '--nodes', n, '--size', BYTES, '--piece-size', PIECE, '--profile', profile,
+                '--random-seed', seed]
+        said = subprocess.run([str(a) for a in argv], check=True, stdout=subprocess.PIPE, timeout=60).stdout
+        runs.append(json.loads(said.splitlines()[-1]))
     return [sorted(r[key] for r in runs)[SIMULATIONS // 2] for key in ('median_seconds', 'last_seconds')]
 
 

@@ -33,8 +33,8 @@ TEST_CASE("profile: the kinds share the nodes exactly, and lines lie in their ra
 TEST_CASE("profile: from a file") {
   const auto profile = profile_from_json(R"({
     "nodes": [{"name": "fibre", "share": 3, "up": "100Mbit", "down": ["100Mbit", "1Gbit"], "rtt": ["5ms", "20ms"]},
-              {"up": "10Mbit", "down": "50Mbit", "rtt": "30ms", "jitter": "2ms", "loss": "0.5%"}],
-    "seeds": {"up": "1Gbit", "down": "1Gbit"}})",
+              {"up": "10Mbit", "down": "50Mbit", "rtt": "30ms", "jitter": "2ms", "loss": "0.5%", "burst": "64KiB"}],
+    "seeds": {"up": "1Gbit", "down": "1Gbit"}, "header_bytes": 66})",
                                          "my.json");
   REQUIRE_MESSAGE(profile.has_value(), profile.error().message);
   REQUIRE(profile->kinds.size() == 2);
@@ -42,6 +42,10 @@ TEST_CASE("profile: from a file") {
   CHECK(profile->kinds[0].weight == 3);
   CHECK((profile->kinds[0].down == Range<std::uint64_t>{12'500'000, 125'000'000}));
   CHECK((profile->kinds[1].loss == 0.005 && profile->kinds[1].jitter == 2ms));
+  Random random(1);
+  CHECK(draw_line(profile->kinds[1], random).burst == 65'536);
+  CHECK(draw_line(profile->kinds[0], random).burst == 0);
+  CHECK(profile->header_bytes == 66u);
   CHECK(profile->seeds->up.least == 125'000'000);
   CHECK(profile->kind_of(2, 4).name == "fibre");
   CHECK(profile->kind_of(3, 4).name.empty());
@@ -63,11 +67,15 @@ TEST_CASE("profile: what is wrong is named, with its place") {
   CHECK(complaint(R"({"nodes": [{"up": ["2M", "1M"], "down": "1M"}]})") ==
         "p.json: nodes[0].up: expected the lesser value first");
   CHECK(complaint(R"({"nodes": [{"up": "1M", "down": "1M", "los": "1%"}]})") ==
-        "p.json: nodes[0].los: expected one of name, share, up, down, rtt, jitter, loss");
+        "p.json: nodes[0].los: expected one of name, share, up, down, rtt, jitter, loss, burst");
   CHECK(complaint(R"({"nodes": [{"up": "1M", "down": "1M", "loss": "100%"}]})") ==
         "p.json: nodes[0].loss: expected a share below 100%, e.g. \"0.5%\"");
   CHECK(complaint(R"({"nodes": [{"up": "1M", "down": "1M", "share": 0}]})") ==
         "p.json: nodes[0].share: expected a number from 1");
+  CHECK(complaint(R"({"nodes": [{"up": "1M", "down": "1M", "burst": "2GiB"}]})") ==
+        "p.json: nodes[0].burst: expected a size up to 1GiB, e.g. \"128KiB\"");
+  CHECK(complaint(R"({"nodes": [{"up": "1M", "down": "1M"}], "header_bytes": 1500})") ==
+        "p.json: header_bytes: expected a number up to 1000");
   CHECK(complaint(R"({"seed": {}})") == "p.json: seed: expected a list nodes and an object seeds");
   CHECK(complaint(std::string(2u << 20, ' ')).find("more than 1 MiB") != std::string::npos);
   CHECK(complaint(std::string(100'000, '[')) == "p.json: not a JSON object");
