@@ -1,10 +1,12 @@
 """What does not move files: hashing, loading, checking, standing by; and what needs no network at all."""
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 
 import bencode
@@ -16,6 +18,7 @@ from measuring import CannotMeasure, measure, median, row, same, torrent_of
 from swarm import Get, Seed, Swarm, Tracker
 
 IDLE_S = 20
+SIMULATED_S_MAX = {1024: 60, 4096: 360}     # by nodes
 
 
 @measure()
@@ -278,4 +281,37 @@ def micro(bench):
     return [row(r['name'], 'swarm', [r['ns']], 'ns', note='a ' + r['unit']) for r in map(json.loads, said.splitlines())]
 
 
-MEASURES = {f.__name__: f for f in (hash, resume, small, idle, load, sparse, core, micro)}
+def simulated(bench, counts):
+    """A row for each number of nodes: the real time and memory of a simulated flash crowd, and how the time grows."""
+    rows, first = [], None
+    for nodes in counts:
+        argv = [bench.swarm, 'simulate', '--no-config', '--json', '--nodes', str(nodes), '--size', '64MiB', '--piece-size', '256KiB', '--up', '100Mbit',
+                '--down', '100Mbit', '--rtt', '1ms']
+        began = time.monotonic()
+        with tempfile.TemporaryFile() as said:
+            pid = subprocess.Popen(argv, stdout=said).pid
+            _, status, spent = os.wait4(pid, 0)
+            took = time.monotonic() - began
+            said.seek(0)
+            done = json.loads(said.read().splitlines()[-1])
+        case.check(status == 0 and done['finished'] == nodes, 'simulate --nodes %d: %s' % (nodes, done))
+        each = took / nodes / math.log2(nodes)
+        first = first or each
+        rows.append(row('simulated flash crowd of %d nodes, 64 MiB' % nodes, 'swarm', [took], 's', limit=SIMULATED_S_MAX.get(nodes), cpu_s=spent.ru_utime + spent.ru_stime,
+                        rss_get_mib=spent.ru_maxrss / 1024, note='%.2f × what N log N makes of %d; last whole at %.2f × the bound' % (each / first, counts[0], done['ratio'])))
+    return rows
+
+
+@measure()
+def simulate(bench):
+    """swarm simulate: real time and memory of 8, 64, 256 and 1,024 nodes, and how they grow"""
+    return simulated(bench, (8, 64, 256, 1024))
+
+
+@measure(ordinary=False)
+def simulate_all(bench):
+    """the same up to 4,096 nodes"""
+    return simulated(bench, (8, 64, 256, 1024, 4096))
+
+
+MEASURES = {f.__name__: f for f in (hash, resume, small, idle, load, sparse, core, micro, simulate, simulate_all)}
