@@ -18,6 +18,7 @@
 
 #include "base/text.hh"
 #include "cli/commands.hh"
+#include "cli/huge_heap.hh"
 #include "cli/report.hh"
 #include "cli/simulation.hh"
 #include "cli/terminal.hh"
@@ -32,6 +33,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr Clock::duration frame_every = 100ms, plain_every = 10s;  // of real time
+constexpr std::size_t node_bytes = 384u << 10;                     // about, of a node among many
 constexpr Duration event_every = 1s;                               // of virtual time, so that two runs say the same
 
 volatile std::sig_atomic_t caught = 0;
@@ -217,6 +219,7 @@ int run_simulate(const Options& options, const Environment& /*environment*/, Voi
     if (!opened) return stop(opened.error());
     trace = std::move(*opened);
   }
+  prefer_huge_pages((plan.seeds + plan.nodes()) * node_bytes);
   catch_signals();
   return SimulateCommand(options, std::move(plan), std::move(trace), voice).run();
 }
