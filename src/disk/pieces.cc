@@ -133,6 +133,7 @@ class Job final : public PieceJob {
   std::shared_ptr<const BlockDigests> wrong_now;
 
   void run() noexcept override { result = is_check ? check() : store(); }
+  std::uint64_t bytes() const override { return is_check ? piece_size() : list.bytes; }
 
  private:
   Result<PieceResult> check();

@@ -57,6 +57,7 @@ class PieceJob {
  public:
   virtual ~PieceJob() = default;
   virtual void run() noexcept = 0;
+  virtual std::uint64_t bytes() const = 0;  ///< to write and to hash: what it costs, before it runs
 };
 
 class PieceQueue {

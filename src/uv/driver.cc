@@ -101,7 +101,7 @@ struct Driver::Parts {
   std::deque<TorrentId> busy;        ///< those with busy set
   std::vector<TorrentId> full;       ///< whose PieceQueue is full and not yet half empty
   std::size_t next_watched = 0;      ///< whose files are looked at next
-  std::size_t piece_jobs = 0;        ///< under way; at most twice the pool's threads
+  std::size_t trips = 0;             ///< of workers for pieces, under way; at most twice the pool's threads
   std::deque<ConnId> can_send;       ///< pull() is due; drained in every turn
   std::deque<core::Notice> notices;  ///< drained in every turn
   std::function<void(const core::Notice&)> on_notice;
@@ -142,7 +142,7 @@ struct Driver::Parts {
   void on_fetched(ConnId conn, std::size_t count);
   void send_payload(ConnId conn, std::unique_ptr<SendBatch> batch, std::shared_ptr<Descriptor> socket);
   void make_busy(TorrentId id);
-  void on_job_done(TorrentId id);
+  void on_trip_done(TorrentId id);
   void on_time();
   void watch_files();
   void end(bool clean);
@@ -201,7 +201,7 @@ TorrentFiles::Events Driver::Parts::files_events(TorrentId id) {
       .on_failed = [this, id](const Error& error) { client->on_disk_failed(id, error, now()); },
       .on_saved = [this, id] { client->on_saved(id, now()); },
       .on_finished = [this, id] { client->on_finished(id, now()); },
-      .on_job_done = [this, id] { on_job_done(id); },
+      .on_trip_done = [this, id] { on_trip_done(id); },
       .on_looked = [this] { watch_files(); },
       .turn = [this] { turn(); },
   };
@@ -277,11 +277,11 @@ void Driver::Parts::turn() {
 
 /// As many jobs as keep the workers busy; the others wait in their queues, where blocks of a piece are put together.
 void Driver::Parts::start_jobs() {
-  while (!busy.empty() && piece_jobs < 2 * Workers::threads()) {
+  while (!busy.empty() && trips < 2 * Workers::threads()) {
     const TorrentId id = busy.front();
     busy.pop_front();
-    if (files(id).start_job()) {
-      ++piece_jobs;
+    if (files(id).start_jobs()) {
+      ++trips;
       busy.push_back(id);  // torrents take turns
     } else {
       torrents[number(id)].busy = false;
@@ -293,8 +293,8 @@ void Driver::Parts::make_busy(TorrentId id) {
   if (!std::exchange(torrents[number(id)].busy, true)) busy.push_back(id);
 }
 
-void Driver::Parts::on_job_done(TorrentId id) {
-  --piece_jobs;
+void Driver::Parts::on_trip_done(TorrentId id) {
+  --trips;
   make_busy(id);
   if (files(id).queue().pending_bytes() < disk::PieceQueue::pending_bytes_max / 2) std::erase(full, id);
   settle_reading();

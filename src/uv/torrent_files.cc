@@ -12,6 +12,8 @@ namespace swarm::uv {
 
 namespace {
 
+constexpr std::uint64_t trip_bytes = 256 * 1024;  ///< rule 5
+
 disk::Checkpoint checkpoint_of(const wire::Metainfo& info, const disk::Storage& storage, core::Claims claims) {
   disk::Checkpoint c;
   c.files = storage.files();
@@ -71,30 +73,37 @@ TorrentFiles::TorrentFiles(Workers& workers, std::shared_ptr<const wire::Metainf
       stamps_(std::move(stamps)),
       events_(std::move(events)) {}
 
-bool TorrentFiles::start_job() {
-  if (ending_ && queue_.pending_bytes() == 0) return false;  // rule 3: only checks are left
-  auto job = queue_.next_job();
-  if (!job) return false;
-  ++jobs_;
+bool TorrentFiles::start_jobs() {
+  std::vector<std::unique_ptr<disk::PieceJob>> jobs;
+  for (std::uint64_t bytes = 0; bytes < trip_bytes; bytes += jobs.back()->bytes()) {
+    if (ending_ && queue_.pending_bytes() == 0) break;  // rule 3: only checks are left
+    auto job = queue_.next_job();
+    if (!job) break;
+    jobs.push_back(std::move(job));
+  }
+  if (jobs.empty()) return false;
+  ++trips_;
   workers_.run(
-      [job = std::move(job)]() mutable {
-        job->run();
-        return std::move(job);
+      [jobs = std::move(jobs)]() mutable {
+        for (const auto& job : jobs) job->run();
+        return std::move(jobs);
       },
-      [this](std::unique_ptr<disk::PieceJob> done) { on_job(std::move(done)); });
+      [this](std::vector<std::unique_ptr<disk::PieceJob>> done) { on_jobs(std::move(done)); });
   return true;
 }
 
-void TorrentFiles::on_job(std::unique_ptr<disk::PieceJob> job) {
-  --jobs_;
-  const auto result = queue_.done(std::move(job));
-  if (!result) {
-    fail(result.error());
-  } else if (result->outcome != disk::PieceResult::Outcome::more) {
-    events_.on_piece(*result);
+void TorrentFiles::on_jobs(std::vector<std::unique_ptr<disk::PieceJob>> jobs) {
+  --trips_;
+  for (auto& job : jobs) {
+    const auto result = queue_.done(std::move(job));
+    if (!result) {
+      fail(result.error());
+    } else if (result->outcome != disk::PieceResult::Outcome::more) {
+      events_.on_piece(*result);
+    }
   }
   next_chore();
-  events_.on_job_done();
+  events_.on_trip_done();
   events_.turn();
 }
 
@@ -113,7 +122,7 @@ void TorrentFiles::finish() {
 void TorrentFiles::next_chore() {
   if (chore_ != Chore::none) return;
   if (finish_asked_) return begin_finish();
-  if (!save_asked_ || (clean_asked_ && (queue_.pending_bytes() > 0 || jobs_ > 0))) return;
+  if (!save_asked_ || (clean_asked_ && (queue_.pending_bytes() > 0 || trips_ > 0))) return;
   begin_save(std::exchange(clean_asked_, false));
 }
 

@@ -9,6 +9,9 @@
 // 3. A clean save waits until every block that came is written and judged. Checks that wait are left to the next start,
 //    and then it is not called clean: what was not looked at must be looked at.
 // 4. A seed's files are compared with their stamps from time to time and when reading fails; a change ends the sharing.
+// 5. A worker takes jobs until they are 256 KiB together, and gives them back at once. Rationale: a piece may be 16 KiB, which
+//    is written and hashed in less time than a thread takes to be woken and to tell; and what many pieces bring about at
+//    once (HAVE to every peer) leaves in one message.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +41,8 @@ class TorrentFiles {
     std::function<void(const Error&)> on_failed;
     std::function<void()> on_saved;
     std::function<void()> on_finished;
-    std::function<void()> on_job_done;  ///< after each piece job: there may be room for others
-    std::function<void()> on_looked;    ///< look_for_changes() is over
+    std::function<void()> on_trip_done;  ///< after each start_jobs(): there may be room for others
+    std::function<void()> on_looked;     ///< look_for_changes() is over
     std::function<void()> turn;
   };
 
@@ -53,7 +56,7 @@ class TorrentFiles {
   const std::shared_ptr<disk::Storage>& storage() const { return storage_; }
   const std::string& path() const { return finished_ ? finished_path_ : storage_->part_path(); }
 
-  bool start_job();  ///< one job of the queue, if there is one
+  bool start_jobs();  ///< one trip of a worker (rule 5), if there is anything to do
   void save(bool clean);
   void finish();
   bool look_for_changes();  ///< rule 4; true when there is something to look at, then on_looked follows
@@ -65,7 +68,7 @@ class TorrentFiles {
   void next_chore();
   void begin_save(bool clean);
   void begin_finish();
-  void on_job(std::unique_ptr<disk::PieceJob> job);
+  void on_jobs(std::vector<std::unique_ptr<disk::PieceJob>> jobs);
   void fail(const Error& error);
   Error changed() const;
 
@@ -75,7 +78,7 @@ class TorrentFiles {
   disk::PieceQueue queue_;
   std::vector<disk::FileStamp> stamps_;  ///< of what is served as it stands; empty: not watched
   Events events_;
-  std::size_t jobs_ = 0;
+  std::size_t trips_ = 0;
   Chore chore_ = Chore::none;
   bool save_asked_ = false, clean_asked_ = false, finish_asked_ = false;
   bool ending_ = false;  ///< a clean save was asked for
