@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <deque>
+
 #include "base/meter.hh"
 
 using namespace swarm;
@@ -11,14 +15,15 @@ using wire::BlockRef;
 namespace {
 Instant at(double s) { return Instant{} + from_seconds(s); }
 
-/// A peer at the other end of a path of `rate` bytes/s and `round_trip`, asked by the rules for `for_s` seconds.
+/// A peer at the other end of a path of `rate` bytes/s and `round_trip`, asked by the rules for `for_s` seconds. With `tcp` it
+/// sends ten segments in its first round trip and doubles that with each, until it fills the path.
 struct Path {
   Requests requests;
   Meter meter;
   double used = 0;  ///< share of the path's capacity in the last second
   std::size_t largest = 0;
 
-  void run(double rate, Duration round_trip, double for_s) {
+  void run(double rate, Duration round_trip, double for_s, bool tcp = false) {
     struct Flying {
       BlockRef block;
       Instant arrives;
@@ -32,7 +37,8 @@ struct Path {
         const BlockRef b{PieceIndex{next++}, 0, wire::block_bytes};
         requests.asked(b, now);
         const Instant starts = std::max(free, now + round_trip / 2);
-        free = starts + from_seconds(wire::block_bytes / rate);
+        const double first = 14'480 / seconds(round_trip) * std::exp2(seconds(starts - at(0)) / seconds(round_trip));
+        free = starts + from_seconds(wire::block_bytes / (tcp ? std::min(rate, first) : rate));
         flying.push_back({b, free + round_trip / 2});
       }
       now = flying.front().arrives;
@@ -61,6 +67,13 @@ TEST_CASE("the window fills a path, near or far, and does not hoard at a slow on
   CHECK(slow.used > 0.9);
   CHECK(slow.requests.window() <= 8);
   CHECK(used(1e9, 100us).largest * wire::block_bytes <= 8u << 20);
+}
+
+TEST_CASE("a path that TCP has yet to fill is not starved meanwhile") {
+  Path far;  // 125 MB/s come after 0.35 s; of the second from 0.2 s on, 0.91 can be used
+  far.requests.set_peer_limit(10'000);
+  far.run(125e6, 40ms, 1.2, true);
+  CHECK(far.used > 0.87);
 }
 
 TEST_CASE("never more than the peer's reqq") {

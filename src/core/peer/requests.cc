@@ -9,6 +9,7 @@ constexpr double slack_s = 0.15;
 constexpr double slack_in_turn_s = 0.01;
 constexpr std::size_t window_in_turn_min = 4;
 constexpr double slack_bytes_max = 4 << 20;
+constexpr Duration slow_start_for = 1s;
 constexpr std::size_t slow_start_max = static_cast<std::size_t>(slack_bytes_max) / wire::block_bytes;
 }  // namespace
 
@@ -36,8 +37,8 @@ void Requests::widen(double rate, Instant now) {
   const double slack = std::min(rate * slack_s, slack_bytes_max);
   const auto target = static_cast<std::size_t>((path + slack) / wire::block_bytes);
   if (slow_start_) {
-    if (window_ < slow_start_max) ++window_;
-    slow_start_ = now - first_block_ < 1s && window_ < slow_start_max;
+    if (window_ < slow_start_max || delay_ < 2 * delay_min_) ++window_;
+    slow_start_ = now - first_block_ < slow_start_for;
   } else if (target > window_) {
     ++window_;  // no faster than a doubling per round trip
   } else if (target < window_) {

@@ -3,8 +3,10 @@
 // Rules
 // 1. The window is what the path holds twice over (rate x 2 x shortest delay seen), and 150 ms of the rate on top, at most
 //    4 MiB of that. Rationale: a full pipe on any path, without hoarding blocks at a slow peer.
-// 2. Until the rate is known (slow start) each block received lets one more be asked: the window doubles per round trip, from
-//    16 blocks, up to rule 1's 4 MiB.
+// 2. For a second from the first block on (slow start) each block received lets one more be asked: the window doubles per round
+//    trip, from 16 blocks, up to rule 1's 4 MiB, and beyond as long as a block takes less than twice the shortest delay.
+//    Rationale: the rate is a mean over seconds. While TCP still feels its way it says too little, and a window that follows it
+//    down would starve the path just when that has become fast.
 // 3. Never more than the peer's reqq, never fewer than 2.
 // 4. A peer that sent nothing for 60 s although asked is snubbed; after that one block at a time.
 // 5. Of a peer that gives by turns only what its path holds twice over is asked for ahead, and 10 ms more, but at least 4 blocks.
