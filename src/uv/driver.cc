@@ -75,7 +75,7 @@ core::TorrentInfo info_for_core(const std::shared_ptr<const wire::Metainfo>& met
 
 // Every input goes the same way: the client is told, then turn() carries out all that came of it. Nothing else calls
 // the client while a turn is under way; what the turn itself brings about (connections that can send, notices) is dealt
-// with in the turn.
+// with in the turn. Of what is read from one socket in a row the turn comes at the end (on_bytes).
 struct Driver::Parts {
   struct Torrent {
     std::unique_ptr<TorrentFiles> files;  ///< nothing while only the info-hash is known
@@ -210,7 +210,8 @@ TorrentFiles::Events Driver::Parts::files_events(TorrentId id) {
 void Driver::Parts::on_bytes(ConnId conn, std::size_t count) {
   received_from = buffers.received(count);
   client->on_received(conn, {.bytes = buffers.view(received_from, count), .handle = received_from}, now());
-  turn();
+  core::carry_out(*client, self);  // before the buffer is used again; the turn comes when all was read
+  start_jobs();
   buffers.done();
   settle_reading();
 }

@@ -72,17 +72,28 @@ void PeerSocket::on_ready(State& state, int status, int ready) {
 }
 
 void PeerSocket::receive(State& state) {
-  for (int i = 0; i < reads_max; ++i) {
-    const ByteSpan room = state.events->room();
-    if (room.empty()) return state.events->on_no_room(state.conn);
-    const ssize_t count = ::recv(state.socket->get(), room.data(), room.size(), MSG_DONTWAIT);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
-    if (count <= 0) return end(state);
-    PeerSocket::count(state, static_cast<std::size_t>(count));
-    state.events->on_bytes(state.conn, static_cast<std::size_t>(count));
-    if (state.data == nullptr || !state.reading || static_cast<std::size_t>(count) < room.size()) return;
+  const PeerSocketEvents& events = *state.events;
+  const ConnId conn = state.conn;
+  bool any = false;
+  for (int i = 0; i < reads_max && receive_some(state, any); ++i) {
   }
+  if (any) events.on_read(conn);
+}
+
+/// False: there is no more to read for now, or nobody to read it.
+bool PeerSocket::receive_some(State& state, bool& any) {
+  const ByteSpan room = state.events->room();
+  if (room.empty()) return state.events->on_no_room(state.conn), false;
+  ssize_t count = 0;
+  do {
+    count = ::recv(state.socket->get(), room.data(), room.size(), MSG_DONTWAIT);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+  if (count <= 0) return end(state), false;
+  any = true;
+  PeerSocket::count(state, static_cast<std::size_t>(count));
+  state.events->on_bytes(state.conn, static_cast<std::size_t>(count));
+  return state.data != nullptr && state.reading && static_cast<std::size_t>(count) == room.size();
 }
 
 void PeerSocket::count(State& state, std::size_t bytes) {

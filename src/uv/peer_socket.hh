@@ -23,6 +23,8 @@ namespace swarm::uv {
 struct PeerSocketEvents {
   std::function<ByteSpan()> room;                     ///< where to read to; empty: nowhere
   std::function<void(ConnId, std::size_t)> on_bytes;  ///< so many came, to the start of room()
+  /// All that waited was read, or as much as is read at once: follows on_bytes, though the socket may be gone by then.
+  std::function<void(ConnId)> on_read;
   std::function<void(ConnId)> on_no_room;
   std::function<void(ConnId)> on_writable;  ///< once for each await_writable()
   std::function<void(ConnId)> on_end;       ///< by the peer or by an error; nothing follows
@@ -59,6 +61,7 @@ class PeerSocket {
   static void watch(State& state);
   static void on_ready(State& state, int status, int ready);
   static void receive(State& state);
+  static bool receive_some(State& state, bool& any);
   static void end(State& state);
   static void count(State& state, std::size_t bytes);
   static void set_fast(State& state, bool fast);

@@ -34,8 +34,8 @@ Peers::Peers(Loop& loop, Interface interface, std::size_t sockets_max, Events ev
     peer.received += bytes;
     if (was_silent && !is_silent(peer)) --silent_;
     events_.on_bytes(conn, bytes);
-    events_.turn();
   };
+  socket_events_.on_read = [this](ConnId) { events_.turn(); };
   socket_events_.on_no_room = [this](ConnId) {
     events_.on_no_room();
     events_.turn();

@@ -36,14 +36,15 @@ namespace swarm::uv {
 class Peers {
  public:
   /// What happened, on the loop; never called from inside connect(), close(), read() or want_to_send(). turn() comes
-  /// last in each callback of the loop: now may be done what the others brought about.
+  /// last in each callback of the loop: now may be done what the others brought about. So what several reads in a row let
+  /// be asked leaves in one message.
   struct Events {
     std::function<void(ConnId)> on_connected;
     std::function<void(ConnId)> on_connect_failed;
     std::function<ConnId(const Endpoint&)> on_visitor;  ///< names it
     std::function<void(ConnId)> on_closed;              ///< by the peer or by an error, not by close()
     std::function<ByteSpan()> room;                     ///< where to read to; empty: nowhere
-    std::function<void(ConnId, std::size_t)> on_bytes;  ///< so many came, to the start of room()
+    std::function<void(ConnId, std::size_t)> on_bytes;  ///< so many came, to the start of room(), which changes now
     std::function<void()> on_no_room;
     std::function<void(ConnId, std::size_t)> on_sent;
     std::function<void(ConnId)> on_can_send;  ///< pull() may have something to do

@@ -22,6 +22,7 @@ struct Pair {
   Loop& loop;
   std::vector<std::uint8_t> space = std::vector<std::uint8_t>(256 * 1024);
   std::size_t heard = 0;
+  int pieces = 0, reads = 0;  ///< how often bytes were told, and that all were read
   bool ended = false;
   PeerSocketEvents events;
   Descriptor far;
@@ -29,7 +30,8 @@ struct Pair {
 
   explicit Pair(Loop& l) : loop(l) {
     events.room = [this] { return ByteSpan(space); };
-    events.on_bytes = [this](ConnId, std::size_t bytes) { heard += bytes; };
+    events.on_bytes = [this](ConnId, std::size_t bytes) { heard += bytes, ++pieces; };
+    events.on_read = [this](ConnId) { ++reads; };
     events.on_no_room = [](ConnId) {};
     events.on_writable = [](ConnId) {};
     events.on_end = [this](ConnId) { ended = true; };
@@ -85,6 +87,32 @@ TEST_CASE("a fast peer's end is told, and the socket may go in its fast lane") {
   loop->run_once(false);
   std::uint8_t byte = 0;
   CHECK(run_until(*loop, [&] { return ::recv(other.far.get(), &byte, 1, MSG_DONTWAIT) == 0; }));
+}
+
+TEST_CASE("what waits is read in a row, and that it was read is told once") {
+  const auto loop = make_loop();
+  Pair pair(*loop);
+  pair.near->read(false);
+  pair.space.resize(16 * 1024);
+  const std::vector<char> some(5 * pair.space.size());
+  REQUIRE(::send(pair.far.get(), some.data(), some.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(some.size()));
+  std::vector<char> all(some.size());
+  const auto waiting = ::recv(pair.near->descriptor()->get(), all.data(), all.size(), MSG_PEEK | MSG_WAITALL);
+  REQUIRE(waiting == static_cast<ssize_t>(all.size()));
+  pair.near->read(true);
+  REQUIRE(run_until(*loop, [&] { return pair.heard == some.size(); }));
+  CHECK(pair.pieces == 5);
+  CHECK(pair.reads == 1);
+}
+
+TEST_CASE("that all was read is told although the socket goes while it is") {
+  const auto loop = make_loop();
+  Pair pair(*loop);
+  pair.events.on_bytes = [&](ConnId, std::size_t) { pair.near.reset(); };
+  const char byte = 'x';
+  REQUIRE(::send(pair.far.get(), &byte, 1, MSG_NOSIGNAL) == 1);
+  CHECK(run_until(*loop, [&] { return pair.reads == 1; }));
+  CHECK(pair.near == nullptr);
 }
 
 TEST_CASE("a dropped socket ends the connection although a worker still holds it") {
