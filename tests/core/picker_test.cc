@@ -72,6 +72,47 @@ TEST_CASE("picker: the lowest piece from a place on that may be picked, whatever
   CHECK_FALSE(picker.lowest(PieceIndex{200}));
 }
 
+TEST_CASE("picker: small pieces come in runs of 256 KiB, the runs at random") {
+  constexpr std::uint32_t pieces = 64, run = 16;
+  std::set<std::uint32_t> firsts;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Random random(seed);
+    Picker picker(pieces, random, 16 * 1024);
+    want_all(picker, pieces);
+    const Bitfield all(pieces, true);
+    picker.on_bitfield(all);
+    std::vector<std::uint32_t> order;
+    while (const auto piece = picker.pick(all)) order.push_back(number(*piece));
+    REQUIRE(order.size() == pieces);
+    firsts.insert(order.front());
+    for (std::uint32_t i = 0; i < pieces; ++i) CHECK(order[i] == order[i - i % run] / run * run + i % run);
+  }
+  CHECK(firsts == std::set<std::uint32_t>{0, 16, 32, 48});
+}
+
+TEST_CASE("picker: a run takes nothing that is less rare, that the peer lacks or that is not wanted") {
+  Random random(1);
+  Picker picker(32, random, 16 * 1024);
+  want_all(picker, 32);
+  picker.on_bitfield(Bitfield(32, true));
+  Bitfield others(32, true);  // 3, 4 and 20 are the rarest
+  for (const std::size_t p : {3, 4, 20}) others.set(p, false);
+  picker.on_bitfield(others);
+  const Bitfield all(32, true);
+  std::vector<std::uint32_t> rarest;
+  for (int i = 0; i < 3; ++i) rarest.push_back(number(*picker.pick(all)));
+  CHECK((rarest == std::vector<std::uint32_t>{3, 4, 20} || rarest == std::vector<std::uint32_t>{20, 3, 4}));
+  picker.unwant(PieceIndex{8});
+  Bitfield some(32);
+  for (const std::size_t p : {6, 7, 8, 9, 11}) some.set(p);
+  std::vector<std::uint32_t> order;
+  while (const auto piece = picker.pick(some)) order.push_back(number(*piece));
+  std::vector<std::uint32_t> sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  CHECK(sorted == std::vector<std::uint32_t>{6, 7, 9, 11});
+  CHECK(std::find(order.begin(), order.end(), 7u) - std::find(order.begin(), order.end(), 6u) == 1);
+}
+
 TEST_CASE("picker: a torrent without pieces") {
   Random random(3);
   Picker picker(0, random);

@@ -34,8 +34,14 @@ void for_common(const Bitfield& a, const Bitfield& b, Visit visit) {
 
 }  // namespace
 
-Picker::Picker(std::uint32_t pieces, Random& random)
-    : random_(random), position_(pieces), base_(pieces), start_(2), pieces_of_(1, pieces), pickable_(pieces) {
+Picker::Picker(std::uint32_t pieces, Random& random, std::uint32_t piece_bytes)
+    : random_(random),
+      run_pieces_(std::max(1u, run_bytes / std::max(1u, piece_bytes))),
+      position_(pieces),
+      base_(pieces),
+      start_(2),
+      pieces_of_(1, pieces),
+      pickable_(pieces) {
   order_.reserve(pieces);
 }
 
@@ -102,8 +108,10 @@ std::optional<PieceIndex> Picker::pick(const Bitfield& peer_has) {
       if (peer_has[std::size_t{order_[i]}]) found = order_[i];
     }
     if (found == none && order_.size() > tries) found = rarest_in_common(peer_has);
+    if (found != none && run_pieces_ > 1) found = in_run(found, peer_has);
   }
   if (found == none) return std::nullopt;
+  picked_ = found;
   unwant(PieceIndex{found});
   return PieceIndex{found};
 }
@@ -189,6 +197,17 @@ std::uint32_t Picker::rarest_in_common(const Bitfield& peer_has) const {
   for_common(peer_has, pickable_,
              [&](std::uint32_t piece) { return nearest = std::min(nearest, position_[piece]), true; });
   return nearest == none ? none : order_[nearest];
+}
+
+/// Rule 6: which piece to take for this one. O(pieces of a run).
+std::uint32_t Picker::in_run(std::uint32_t piece, const Bitfield& peer_has) const {
+  const auto as_good = [&](std::uint32_t other) {
+    return other < pieces() && pickable_[std::size_t{other}] && peer_has[std::size_t{other}] &&
+           base_[other] == base_[piece];
+  };
+  if (const std::uint32_t behind = picked_ + 1; behind % run_pieces_ != 0 && as_good(behind)) return behind;
+  while (piece % run_pieces_ != 0 && as_good(piece - 1)) --piece;
+  return piece;
 }
 
 }  // namespace swarm::core

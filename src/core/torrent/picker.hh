@@ -7,6 +7,9 @@
 // 4. A piece once picked is begun: it is not picked again until put_back(). Which blocks of it are asked of whom is
 //    download's matter (it finishes begun pieces before it asks for new ones).
 // 5. Sequential mode: lowest index first instead of 2 and 3.
+// 6. Small pieces come in runs: behind a piece comes its neighbour, as long as both lie in the same 256 KiB of the torrent and it is
+//    as rare as what would be picked otherwise; and a run begins as far back as that holds. Rationale: both ends move neighbours
+//    with one system call, and a disk with one movement. Runs begin at random places, so that rule 3 holds for them.
 // Complexity: on_have O(1); want, unwant O(availability); on_bitfield, on_gone O(pieces), O(1) for a peer that has all; pick
 // O(pieces looked at until one fits), at most O(pieces / 64 + pieces in common) when none of the rarest does. No allocation but
 // for a new highest availability. Memory 12 bytes and a bit a piece.
@@ -24,8 +27,10 @@ namespace swarm::core {
 
 class Picker {
  public:
+  static constexpr std::uint32_t run_bytes = 256 * 1024;  ///< rule 6
+
   /// All pieces unwanted at first.
-  Picker(std::uint32_t pieces, Random& random);
+  Picker(std::uint32_t pieces, Random& random, std::uint32_t piece_bytes = run_bytes);
 
   void set_sequential(bool on);
   void on_have(PieceIndex piece);         ///< a connected peer has it now
@@ -59,10 +64,13 @@ class Picker {
   void mix_into(std::uint32_t position, std::uint32_t bucket);
   void reach(std::uint32_t availability);
   std::uint32_t rarest_in_common(const Bitfield& peer_has) const;
+  std::uint32_t in_run(std::uint32_t piece, const Bitfield& peer_has) const;
 
   static constexpr std::uint32_t none = UINT32_MAX;
   Random& random_;
   bool sequential_ = false;
+  std::uint32_t run_pieces_;     ///< rule 6; 1: there are no runs
+  std::uint32_t picked_ = none;  ///< the last one
   std::uint32_t everywhere_ = 0;
   std::vector<std::uint32_t> order_;      ///< the pickable pieces; the rest of its capacity is unused
   std::vector<std::uint32_t> position_;   ///< of each piece in order_; meaningless for others

@@ -32,7 +32,7 @@ Torrent::Torrent(TorrentId id, AddTorrent add, Context& context, Instant now)
 
 Torrent::Content::Content(const TorrentInfo& info, const Resume& resume, const Bitfield& wanted, bool sequential,
                           Random& random)
-    : picker(info.pieces, random),
+    : picker(info.pieces, random, info.piece_bytes),
       progress(info.bytes_total, info.piece_bytes,
                resume.verified.size() == info.pieces ? resume.verified : Bitfield(info.pieces), resume.unchecked,
                wanted),
