@@ -9,6 +9,10 @@ namespace swarm::core {
 using wire::block_bytes;
 using wire::BlockRef;
 
+namespace {
+constexpr std::size_t spare_max = 64;
+}  // namespace
+
 Download::Download(std::uint64_t bytes_total, std::uint32_t piece_bytes, Picker& picker)
     : bytes_total_(bytes_total), piece_bytes_(piece_bytes), picker_(picker) {}
 
@@ -26,8 +30,7 @@ void Download::next(ConnId conn, const Bitfield& has, std::size_t most, bool idl
   while (out.size() < goal) {
     const auto piece = picker_.pick(has);
     if (!piece) break;
-    begin(*piece, conn);
-    take_free(number(*piece), begun_.at(number(*piece)), conn, goal - out.size(), out);
+    take_free(number(*piece), begin(*piece, conn), conn, goal - out.size(), out);
   }
   if (idle && out.empty() && most > 0 && picker_.pickable() == 0) endgame(conn, has, out);
 }
@@ -76,9 +79,9 @@ bool Download::asked_of(PieceIndex piece, ConnId conn) const {
 }
 
 bool Download::asked_of(const Begun& b, ConnId conn) const {
-  for (std::size_t i = 0; i < b.blocks.size(); ++i)
-    if (b.blocks[i] == Block::asked && b.first_asked[i] == conn) return true;
-  return false;
+  return std::any_of(b.blocks.begin(), b.blocks.end(), [conn](const Block& block) {
+    return block.state == Block::State::asked && block.first_asked == conn;
+  });
 }
 
 /// Rule 3. Who has promised the piece and is asked for nothing, be it that it chokes us, keeps nobody else from it.
@@ -100,7 +103,8 @@ std::optional<Download::Start> Download::begun_start(ConnId conn, Start from) co
     const Begun& b = it->second;
     if (b.free == 0 || closed_to(b, conn)) continue;
     const auto first = std::min<std::size_t>(it->first == from.piece ? from.block : 0, b.blocks.size());
-    const auto at = std::find(b.blocks.begin() + static_cast<std::ptrdiff_t>(first), b.blocks.end(), Block::free);
+    const auto at = std::find_if(b.blocks.begin() + static_cast<std::ptrdiff_t>(first), b.blocks.end(),
+                                 [](const Block& block) { return block.state == Block::State::free; });
     if (at != b.blocks.end()) return Start{it->first, static_cast<std::uint32_t>(at - b.blocks.begin())};
   }
   return std::nullopt;
@@ -126,11 +130,8 @@ void Download::take_run(ConnId conn, std::uint64_t bytes_max, Start start, std::
   for (std::uint64_t bytes = 0; bytes < bytes_max && b != nullptr; b = for_run(++piece, conn), block = 0) {
     if (b->alone) b->owner = conn;
     for (; block < b->blocks.size() && bytes < bytes_max; ++block) {
-      if (b->blocks[block] != Block::free) return;
-      b->blocks[block] = Block::asked;
-      b->asked_of[block] = 1;
-      b->first_asked[block] = conn;
-      --b->free, --free_blocks_;
+      if (b->blocks[block].state != Block::State::free) return;
+      take(*b, block, conn);
       out.push_back(block_ref(PieceIndex{piece}, block));
       bytes += out.back().length;
     }
@@ -150,43 +151,45 @@ bool Download::needs(const BlockRef& block) const {
   const auto it = begun_.find(number(block.piece));
   if (it == begun_.end() || block.begin % block_bytes != 0) return false;
   const std::uint32_t index = block.begin / block_bytes;
-  return index < it->second.blocks.size() && it->second.blocks[index] != Block::here;
+  return index < it->second.blocks.size() && it->second.blocks[index].state != Block::State::here;
 }
 
-bool Download::on_block(const BlockRef& block, const Sender& from, std::vector<ConnId>& others) {
-  if (!needs(block)) return false;
-  Begun& b = begun_.at(number(block.piece));
-  const std::uint32_t i = block.begin / block_bytes;
-  if (b.blocks[i] == Block::free) --b.free, --free_blocks_;
-  b.blocks[i] = Block::here;
+bool Download::on_block(const BlockRef& ref, const Sender& from, std::vector<ConnId>& others) {
+  if (!needs(ref)) return false;
+  Begun& b = begun_.at(number(ref.piece));
+  const std::uint32_t i = ref.begin / block_bytes;
+  Block& block = b.blocks[i];
+  if (block.state == Block::State::free) --b.free, --free_blocks_;
+  block.state = Block::State::here;
   ++b.here;
-  if (b.asked_of[i] > 0 && b.first_asked[i] != from.conn) others.push_back(b.first_asked[i]);
+  if (block.asked_of > 0 && block.first_asked != from.conn) others.push_back(block.first_asked);
   if (!b.extra.empty())
     for (ConnId c : b.extra[i])
       if (c != from.conn) others.push_back(c);
-  b.asked_of[i] = 0;
+  block.asked_of = 0;
   auto known = std::find_if(b.senders.begin(), b.senders.end(), [&](const Sender& s) { return s.conn == from.conn; });
-  b.sender[i] = static_cast<std::uint16_t>(known - b.senders.begin());
+  block.sender = static_cast<std::uint16_t>(known - b.senders.begin());
   if (known == b.senders.end()) b.senders.push_back(from);
   return true;
 }
 
-void Download::release(const BlockRef& block, ConnId conn) {
-  if (!needs(block)) return;
-  Begun& b = begun_.at(number(block.piece));
-  const std::uint32_t i = block.begin / block_bytes;
-  if (b.blocks[i] != Block::asked) return;
+void Download::release(const BlockRef& ref, ConnId conn) {
+  if (!needs(ref)) return;
+  Begun& b = begun_.at(number(ref.piece));
+  const std::uint32_t i = ref.begin / block_bytes;
+  Block& block = b.blocks[i];
+  if (block.state != Block::State::asked) return;
   if (b.owner == conn) b.owner.reset();
-  if (b.first_asked[i] == conn) {
+  if (block.first_asked == conn) {
     if (!b.extra.empty() && !b.extra[i].empty()) {
-      b.first_asked[i] = b.extra[i].back();
+      block.first_asked = b.extra[i].back();
       b.extra[i].pop_back();
     }
   } else if (b.extra.empty() || std::erase(b.extra[i], conn) == 0) {
     return;  // it was not asked there
   }
-  if (--b.asked_of[i] > 0) return;
-  b.blocks[i] = Block::free;
+  if (--block.asked_of > 0) return;
+  block.state = Block::State::free;
   ++b.free, ++free_blocks_;
 }
 
@@ -196,16 +199,13 @@ void Download::on_gone(ConnId conn) {
 }
 
 std::vector<Download::Culprit> Download::on_right(PieceIndex piece, std::span<const std::uint32_t> wrong_blocks) {
-  if (auto it = begun_.find(number(piece)); it != begun_.end()) {
-    free_blocks_ -= it->second.free;
-    begun_.erase(it);
-  }
+  if (const auto it = begun_.find(number(piece)); it != begun_.end()) end(it);
   const auto attempt = failed_.find(number(piece));
   if (attempt == failed_.end()) return {};
   std::vector<Culprit> culprits;
   for (std::uint32_t i : wrong_blocks) {
-    if (i >= attempt->second.sender.size()) continue;
-    const Sender& s = attempt->second.senders[attempt->second.sender[i]];
+    if (i >= attempt->second.blocks.size()) continue;
+    const Sender& s = attempt->second.senders[attempt->second.blocks[i].sender];
     auto known =
         std::find_if(culprits.begin(), culprits.end(), [&](const Culprit& c) { return c.sender.conn == s.conn; });
     if (known == culprits.end()) known = culprits.insert(culprits.end(), Culprit{s, 0});
@@ -218,10 +218,9 @@ std::vector<Download::Culprit> Download::on_right(PieceIndex piece, std::span<co
 std::vector<Sender> Download::on_wrong(PieceIndex piece) {
   const auto it = begun_.find(number(piece));
   if (it == begun_.end()) return {};
-  free_blocks_ -= it->second.free;
   std::vector<Sender> senders = it->second.senders;
-  failed_[number(piece)] = {std::move(it->second.sender), std::move(it->second.senders)};
-  begun_.erase(it);
+  failed_[number(piece)] = {std::move(it->second.blocks), std::move(it->second.senders)};
+  end(it);
   picker_.want(piece);
   return senders;
 }
@@ -245,41 +244,66 @@ BlockRef Download::block_ref(PieceIndex piece, std::uint32_t index) const {
   return {piece, begin, std::min(block_bytes, piece_size(piece) - begin)};
 }
 
+void Download::take(Begun& b, std::uint32_t block, ConnId conn) {
+  b.blocks[block] = {.state = Block::State::asked, .asked_of = 1, .first_asked = conn};
+  --b.free, --free_blocks_;
+}
+
 void Download::take_free(std::uint32_t piece, Begun& b, ConnId conn, std::size_t most, std::vector<BlockRef>& out) {
   for (std::uint32_t i = 0; i < b.blocks.size() && most > 0 && b.free > 0; ++i) {
-    if (b.blocks[i] != Block::free) continue;
-    b.blocks[i] = Block::asked;
-    b.asked_of[i] = 1;
-    b.first_asked[i] = conn;
-    --b.free, --free_blocks_, --most;
+    if (b.blocks[i].state != Block::State::free) continue;
+    take(b, i, conn);
+    --most;
     out.push_back(block_ref(PieceIndex{piece}, i));
   }
 }
 
-void Download::begin(PieceIndex piece, ConnId conn) {
+Download::Begun& Download::begin(PieceIndex piece, ConnId conn) {
   SWARM_CHECK(!begun(piece));
-  const std::uint32_t n = block_count(piece);
-  Begun b;
-  b.blocks.assign(n, Block::free);
-  b.asked_of.assign(n, 0);
-  b.sender.assign(n, 0);
-  b.first_asked.assign(n, ConnId{});
-  b.free = n;
+  if (spare_.empty()) {
+    BegunPieces one;
+    one.try_emplace(number(piece));
+    spare_.push_back(one.extract(one.begin()));
+  }
+  BegunPieces::node_type node = std::move(spare_.back());
+  spare_.pop_back();
+  node.key() = number(piece);
+  Begun& b = begun_.insert(std::move(node)).position->second;
+  b.blocks.assign(block_count(piece), Block{});
+  b.free = block_count(piece);
   const auto failed = failed_.find(number(piece));
   b.alone = failed != failed_.end() && failed->second.senders.size() > 1;
   if (b.alone) b.owner = conn;
-  free_blocks_ += n;
-  begun_.emplace(number(piece), std::move(b));
+  free_blocks_ += b.free;
+  return b;
+}
+
+/// It is begun no more.
+void Download::end(BegunPieces::iterator piece) {
+  Begun& b = piece->second;
+  free_blocks_ -= b.free;
+  if (spare_.size() >= spare_max) {
+    begun_.erase(piece);
+    return;
+  }
+  b.blocks.clear();
+  b.senders.clear();
+  b.extra.clear();
+  b.free = b.here = 0;
+  b.alone = false;
+  b.owner.reset();
+  spare_.push_back(begun_.extract(piece));
 }
 
 void Download::endgame(ConnId conn, const Bitfield& has, std::vector<BlockRef>& out) {
   for (auto& [piece, b] : begun_) {
     if (!has[piece] || b.here == b.blocks.size() || closed_to(b, conn)) continue;
     for (std::uint32_t i = 0; i < b.blocks.size(); ++i) {
-      if (b.blocks[i] != Block::asked || b.asked_of[i] != 1 || b.first_asked[i] == conn) continue;
+      Block& block = b.blocks[i];
+      if (block.state != Block::State::asked || block.asked_of != 1 || block.first_asked == conn) continue;
       if (b.extra.empty()) b.extra.resize(b.blocks.size());
       b.extra[i].push_back(conn);
-      ++b.asked_of[i];
+      ++block.asked_of;
       out.push_back(block_ref(PieceIndex{piece}, i));
       return;
     }

@@ -8,7 +8,8 @@
 //    proof; that peer keeps it as long as any block of it is asked there. The senders of the failed attempt are kept until the
 //    piece comes right.
 // 4. All blocks here: the piece is complete and stays out of everybody's reach until its digest was judged.
-// Complexity: next() O(begun pieces + blocks given); the rest O(log begun pieces). Memory 4 bytes a block of begun pieces.
+// Complexity: next() O(begun pieces + blocks given); the rest O(log begun pieces). Memory 8 bytes a block of begun pieces; what a
+// piece took is kept for the next one, so that beginning one allocates nothing once as many were begun at a time as ever are.
 #pragma once
 
 #include <cstdint>
@@ -77,24 +78,29 @@ class Download {
   std::uint32_t block_count(PieceIndex piece) const;
 
  private:
-  enum class Block : std::uint8_t { free, asked, here };
+  struct Block {
+    enum class State : std::uint8_t { free, asked, here };
+    State state = State::free;
+    std::uint8_t asked_of = 0;  ///< how many peers
+    std::uint16_t sender = 0;   ///< index into senders, when it is here
+    ConnId first_asked{};
+  };
   struct Begun {
     std::vector<Block> blocks;
-    std::vector<std::uint8_t> asked_of;  ///< how many peers, per block
-    std::vector<std::uint16_t> sender;   ///< index into senders, per block that is here
     std::vector<Sender> senders;
     std::vector<std::vector<ConnId>> extra;  ///< empty unless the endgame asked several: who, per block
-    std::vector<ConnId> first_asked;         ///< per block
     std::uint32_t free = 0, here = 0;
     bool alone = false;           ///< rule 3
     std::optional<ConnId> owner;  ///< of a solo piece
   };
-  struct Attempt {  ///< one that failed
-    std::vector<std::uint16_t> sender;
+  using BegunPieces = std::map<std::uint32_t, Begun>;  ///< by piece: ordered, so that runs are the same everywhere
+  struct Attempt {                                     ///< one that failed
+    std::vector<Block> blocks;
     std::vector<Sender> senders;
   };
 
   wire::BlockRef block_ref(PieceIndex piece, std::uint32_t index) const;
+  void take(Begun& b, std::uint32_t block, ConnId conn);
   void take_free(std::uint32_t piece, Begun& b, ConnId conn, std::size_t most, std::vector<wire::BlockRef>& out);
   struct Start {
     std::uint32_t piece = 0, block = 0;
@@ -103,7 +109,8 @@ class Download {
   std::optional<Start> lowest_start(ConnId conn, Start from) const;
   void take_run(ConnId conn, std::uint64_t bytes_max, Start start, std::vector<wire::BlockRef>& out);
   Begun* for_run(std::uint32_t piece, ConnId conn);
-  void begin(PieceIndex piece, ConnId conn);
+  Begun& begin(PieceIndex piece, ConnId conn);
+  void end(BegunPieces::iterator piece);
   bool asked_of(const Begun& begun, ConnId conn) const;
   bool closed_to(const Begun& begun, ConnId conn) const;
   void endgame(ConnId conn, const Bitfield& has, std::vector<wire::BlockRef>& out);
@@ -111,9 +118,10 @@ class Download {
   std::uint64_t bytes_total_;
   std::uint32_t piece_bytes_;
   Picker& picker_;
-  std::map<std::uint32_t, Begun> begun_;     ///< by piece: ordered, so that runs are the same everywhere
-  std::map<std::uint32_t, Attempt> failed_;  ///< pieces that failed and are not right yet
-  std::size_t free_blocks_ = 0;              ///< in all begun pieces
+  BegunPieces begun_;
+  std::vector<BegunPieces::node_type> spare_;  ///< of pieces that ended, with their memory; at most spare_max
+  std::map<std::uint32_t, Attempt> failed_;    ///< pieces that failed and are not right yet
+  std::size_t free_blocks_ = 0;                ///< in all begun pieces
 };
 
 }  // namespace swarm::core
