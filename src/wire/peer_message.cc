@@ -109,21 +109,15 @@ PieceHeader decode_piece_header(std::span<const std::uint8_t, 8> body_start) {
 
 namespace {
 
-void append_u32(Buffer& out, std::uint32_t value) {
-  std::array<std::uint8_t, 4> bytes{};
-  store_u32(bytes.data(), value);
-  append(out, bytes);
-}
-
-void append_head(Buffer& out, MessageId id, std::size_t body_bytes) {
-  append_u32(out, static_cast<std::uint32_t>(1 + body_bytes));
-  out.push_back(static_cast<std::uint8_t>(id));
-}
-
-void append_block(Buffer& out, const BlockRef& block) {
-  append_u32(out, number(block.piece));
-  append_u32(out, block.begin);
-  append_u32(out, block.length);
+/// The start of a frame, and the numbers that follow: as one piece, for requests are most of what is ever written.
+template <class... Numbers>
+void append_head(Buffer& out, MessageId id, std::size_t body_bytes, Numbers... numbers) {
+  std::array<std::uint8_t, 5 + 4 * sizeof...(numbers)> head;
+  store_u32(head.data(), static_cast<std::uint32_t>(1 + body_bytes));
+  head[4] = static_cast<std::uint8_t>(id);
+  [[maybe_unused]] std::size_t at = 5;
+  (..., (store_u32(&head[at], numbers), at += 4));
+  append(out, head);
 }
 
 /// Writes one whole frame for each kind of message.
@@ -158,26 +152,20 @@ struct Appender {
   }
 
  private:
-  void with_piece(MessageId id, PieceIndex piece) const {
-    append_head(out, id, 4);
-    append_u32(out, number(piece));
-  }
+  void with_piece(MessageId id, PieceIndex piece) const { append_head(out, id, 4, number(piece)); }
   void with_block(MessageId id, const BlockRef& block) const {
-    append_head(out, id, 12);
-    append_block(out, block);
+    append_head(out, id, 12, number(block.piece), block.begin, block.length);
   }
 };
 
 }  // namespace
 
-void append_keep_alive(Buffer& out) { append_u32(out, 0); }
+void append_keep_alive(Buffer& out) { append(out, std::array<std::uint8_t, 4>{}); }
 
 void append_message(Buffer& out, const PeerMessage& message) { std::visit(Appender{out}, message); }
 
 void append_piece_header(Buffer& out, const BlockRef& block) {
-  append_head(out, MessageId::piece, std::size_t{8} + block.length);
-  append_u32(out, number(block.piece));
-  append_u32(out, block.begin);
+  append_head(out, MessageId::piece, std::size_t{8} + block.length, number(block.piece), block.begin);
 }
 
 std::vector<PieceIndex> allowed_fast_set(std::uint32_t ipv4_host_order, const InfoHash& info_hash, std::uint32_t pieces,

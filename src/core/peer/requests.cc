@@ -26,7 +26,7 @@ bool Requests::received(const wire::BlockRef& block, double rate, Instant now) {
   if (i == pending_.size()) return false;
   delay_ = std::max(now - pending_[i].asked, Duration(10us));
   delay_min_ = std::min(delay_min_, delay_);
-  pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
+  erase(i);
   if (!any_block_) any_block_ = true, first_block_ = now;
   widen(rate, now);
   return true;
@@ -57,8 +57,13 @@ std::size_t Requests::room_in_turn(double rate) const {
 bool Requests::drop(const wire::BlockRef& block) {
   const std::size_t i = find(block);
   if (i == pending_.size()) return false;
-  pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
+  erase(i);
   return true;
+}
+
+void Requests::erase(std::size_t i) {
+  if (i == 0) return pending_.pop_front();
+  pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
 std::vector<wire::BlockRef> Requests::drop_all() {
@@ -75,6 +80,7 @@ std::vector<wire::BlockRef> Requests::all() const {
 }
 
 std::size_t Requests::find(const wire::BlockRef& block) const {
+  if (!pending_.empty() && pending_.front().block == block) return 0;  // nearly always
   for (std::size_t i = 0; i < pending_.size(); ++i)
     if (pending_[i].block == block) return i;
   return pending_.size();

@@ -54,6 +54,7 @@ class Requests {
     Instant asked;
   };
   std::size_t find(const wire::BlockRef& block) const;
+  void erase(std::size_t i);
   void widen(double rate, Instant now);
 
   std::deque<Pending> pending_;  ///< at most window_

@@ -6,6 +6,15 @@ namespace swarm::core {
 
 using wire::PeerFault;
 
+/// Exactly `bytes` from the stream: in place when they are all here, else gathered until they are. Inline, for every message
+/// takes three times.
+inline std::optional<ByteView> Session::take(const Received& in, std::uint32_t& offset, std::size_t bytes) {
+  if (!gathered_.empty() || in.bytes.size() < offset + bytes) return gather(in, offset, bytes);
+  const ByteView taken = in.bytes.subspan(offset, bytes);
+  offset += static_cast<std::uint32_t>(bytes);
+  return taken;
+}
+
 Session::Event Session::next(const Received& in, std::uint32_t& offset) {
   if (gathered_used_) gathered_.clear(), gathered_used_ = false;
   if (state_ == State::payload) return payload(in, offset);
@@ -64,13 +73,9 @@ Session::Event Session::next(const Received& in, std::uint32_t& offset) {
   }
 }
 
-/// Exactly `bytes` from the stream: in place when they are all here, else gathered until they are.
-std::optional<ByteView> Session::take(const Received& in, std::uint32_t& offset, std::size_t bytes) {
+/// What is not all here, or continues what was gathered.
+std::optional<ByteView> Session::gather(const Received& in, std::uint32_t& offset, std::size_t bytes) {
   const ByteView rest = in.bytes.empty() ? ByteView{} : in.bytes.subspan(offset);
-  if (gathered_.empty() && rest.size() >= bytes) {
-    offset += static_cast<std::uint32_t>(bytes);
-    return rest.first(bytes);
-  }
   const std::size_t more = std::min(rest.size(), bytes - gathered_.size());
   append(gathered_, rest.first(more));
   offset += static_cast<std::uint32_t>(more);

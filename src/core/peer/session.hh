@@ -50,6 +50,7 @@ class Session {
   enum class State : std::uint8_t { opening, naming, length, kind, body, piece, payload };
 
   std::optional<ByteView> take(const Received& in, std::uint32_t& offset, std::size_t bytes);
+  std::optional<ByteView> gather(const Received& in, std::uint32_t& offset, std::size_t bytes);
   Event open(ByteView start);
   Event begin_frame(std::uint8_t id);
   Event payload(const Received& in, std::uint32_t& offset);

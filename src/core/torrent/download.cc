@@ -147,16 +147,21 @@ Download::Begun* Download::for_run(std::uint32_t piece, ConnId conn) {
   return &it->second;
 }
 
-bool Download::needs(const BlockRef& block) const {
+bool Download::needs(const BlockRef& block) const { return const_cast<Download*>(this)->awaiting(block) != nullptr; }
+
+/// The begun piece in which this block is still missing.
+Download::Begun* Download::awaiting(const BlockRef& block) {
   const auto it = begun_.find(number(block.piece));
-  if (it == begun_.end() || block.begin % block_bytes != 0) return false;
+  if (it == begun_.end() || block.begin % block_bytes != 0) return nullptr;
   const std::uint32_t index = block.begin / block_bytes;
-  return index < it->second.blocks.size() && it->second.blocks[index].state != Block::State::here;
+  if (index >= it->second.blocks.size() || it->second.blocks[index].state == Block::State::here) return nullptr;
+  return &it->second;
 }
 
 bool Download::on_block(const BlockRef& ref, const Sender& from, std::vector<ConnId>& others) {
-  if (!needs(ref)) return false;
-  Begun& b = begun_.at(number(ref.piece));
+  Begun* const begun = awaiting(ref);
+  if (begun == nullptr) return false;
+  Begun& b = *begun;
   const std::uint32_t i = ref.begin / block_bytes;
   Block& block = b.blocks[i];
   if (block.state == Block::State::free) --b.free, --free_blocks_;
@@ -174,8 +179,9 @@ bool Download::on_block(const BlockRef& ref, const Sender& from, std::vector<Con
 }
 
 void Download::release(const BlockRef& ref, ConnId conn) {
-  if (!needs(ref)) return;
-  Begun& b = begun_.at(number(ref.piece));
+  Begun* const begun = awaiting(ref);
+  if (begun == nullptr) return;
+  Begun& b = *begun;
   const std::uint32_t i = ref.begin / block_bytes;
   Block& block = b.blocks[i];
   if (block.state != Block::State::asked) return;

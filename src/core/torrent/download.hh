@@ -99,6 +99,7 @@ class Download {
     std::vector<Sender> senders;
   };
 
+  Begun* awaiting(const wire::BlockRef& block);
   wire::BlockRef block_ref(PieceIndex piece, std::uint32_t index) const;
   void take(Begun& b, std::uint32_t block, ConnId conn);
   void take_free(std::uint32_t piece, Begun& b, ConnId conn, std::size_t most, std::vector<wire::BlockRef>& out);
