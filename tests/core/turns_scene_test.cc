@@ -163,6 +163,20 @@ TEST_CASE(
   CHECK(t.hear(two).requests.size() == 2);
 }
 
+TEST_CASE("who gives freely is not told what is on its way; who begins to give by turns hears of all of it") {
+  Scene t(false);
+  auto one = t.join(1, {0, 1, 2, 3, 4, 5, 6, 7}), two = t.join(2, {1, 6});
+  CHECK(t.hear(one).requests.size() == 2 * pieces);
+  CHECK(t.hear(two).all(Kind::taken).empty());
+  two.say(wire::Have{PieceIndex{3}}, t.now);
+  CHECK(t.hear(two).turns.empty());
+  t.say(two, Kind::wait);
+  CHECK(t.hear(two).all(Kind::taken) == list({1, 3, 6}));
+  two.say(wire::Have{PieceIndex{4}}, t.now);
+  CHECK(t.hear(two).all(Kind::taken) == list({4}));
+  CHECK(t.hear(one).all(Kind::taken).empty());
+}
+
 TEST_CASE("an offer of what is not wanted is refused for good") {
   // A scene whose torrent wants piece 5 only.
   struct Chosen : Scene {

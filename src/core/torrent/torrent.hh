@@ -118,6 +118,7 @@ class Torrent {
   void update_interest(Peer& peer);
   void ask(Peer& peer, Instant now);
   void ask_web_seed(Peer& peer, Instant now);
+  void tell_begun(PieceIndex piece, const Peer* except);
   void end_fetch(Peer& peer, Instant now);
   void release_requests(Peer& peer);
   void rechoke(Instant now);

@@ -150,7 +150,7 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant n
                    if (turns_) turns_->on_have(peer.conn, m.piece);
                    if (peer.has[m.piece]) return;
                    peer.has.set(m.piece);
-                   if (turns_ && content_->download.begun(m.piece)) {
+                   if (turns_ && peer.waits && content_->download.begun(m.piece)) {
                      const PieceIndex pieces[] = {m.piece};
                      if (turns_->knows(peer.conn)) say_turns(peer, wire::TurnsMessage::Kind::taken, pieces);
                    }
@@ -391,11 +391,18 @@ void Torrent::ask(Peer& peer, Instant now) {
           : content_->download.next(peer.conn, peer.has, static_cast<std::size_t>(most), peer.requests.size() == 0,
                                     blocks_);
   for (const wire::BlockRef& b : blocks_) {
-    if (!in_turn && b.begin == 0) tell_turns(wire::TurnsMessage::Kind::taken, b.piece, &peer);
+    if (!in_turn && b.begin == 0) tell_begun(b.piece, &peer);
     peer.requests.asked(b, now);
     context_.down.take(b.length, now);
     say(peer, wire::Request{b});
   }
+}
+
+/// Who gives by turns must not offer what is on its way already. Nobody else has a use for that word, and whoever begins to
+/// give by turns is told of all that is begun (on_turns).
+void Torrent::tell_begun(PieceIndex piece, const Peer* except) {
+  const bool waits = std::any_of(peers_.begin(), peers_.end(), [](const Peer* p) { return p->waits; });
+  if (waits) tell_turns(wire::TurnsMessage::Kind::taken, piece, except);
 }
 
 void Torrent::ask_web_seed(Peer& peer, Instant now) {
@@ -417,7 +424,7 @@ void Torrent::ask_web_seed(Peer& peer, Instant now) {
   if (blocks_.empty()) return;
   std::uint64_t length = 0;
   for (const wire::BlockRef& b : blocks_) {
-    if (b.begin == 0) tell_turns(wire::TurnsMessage::Kind::taken, b.piece, nullptr);
+    if (b.begin == 0) tell_begun(b.piece, nullptr);
     peer.requests.asked(b, now);
     length += b.length;
   }

@@ -18,9 +18,9 @@ void Torrent::join_turns(Peer& peer) {
   say_taken(peer);
 }
 
-/// Tells a peer which of its pieces are on their way to us.
+/// Tells a peer which of its pieces are on their way to us, if it gives by turns: nobody else has a use for it.
 void Torrent::say_taken(Peer& peer) {
-  if (!turns_ || peer.theirs.turns == 0 || !turns_->knows(peer.conn)) return;
+  if (!turns_ || !peer.waits || peer.theirs.turns == 0 || !turns_->knows(peer.conn)) return;
   pieces_.clear();
   for (const PieceIndex p : content_->download.all_begun())
     if (peer.has[p]) pieces_.push_back(p);
@@ -84,7 +84,7 @@ void Torrent::on_turns(Peer& peer, const wire::TurnsMessage& message, Instant no
     peer.waits = message.kind == Kind::wait;
     if (!peer.waits) peer.granted.clear();  // free blocks of begun pieces: they come first (Download, rule 1)
     peer.refill = true;
-    if (peer.waits) tell_orphans();
+    if (peer.waits) say_taken(peer), tell_orphans();
     return;
   }
   for (const PieceIndex p : message.pieces) {
