@@ -1,7 +1,10 @@
 #include "base/sha1.hh"
 
+#include <algorithm>
 #include <new>
 #include <type_traits>
+
+#include "base/sha1_pair.hh"
 
 #ifdef SWARM_NETTLE
 #include <nettle/sha1.h>
@@ -21,6 +24,16 @@ using Context = sha1_ctx;
 void start(Context& c) { sha1_init(&c); }
 void feed(Context& c, ByteView bytes) { sha1_update(&c, bytes.size(), bytes.data()); }
 void finish(Context& c, std::uint8_t* out) { sha1_digest(&c, SHA1_DIGEST_SIZE, out); }
+
+/// Gives how many bytes of each went in.
+std::size_t feed_pair(Context& a, ByteView a_bytes, Context& b, ByteView b_bytes) {
+  const std::size_t blocks = std::min(a_bytes.size(), b_bytes.size()) / sha1_block_bytes;
+  if (blocks == 0 || a.index != 0 || b.index != 0 || !has_sha1_pair()) return 0;
+  sha1_compress_pair(a.state, a_bytes.data(), b.state, b_bytes.data(), blocks);
+  a.count += blocks;
+  b.count += blocks;
+  return blocks * sha1_block_bytes;
+}
 
 #else
 
@@ -43,6 +56,8 @@ void finish(Context& c, std::uint8_t* out) {
   start(c);
 }
 
+std::size_t feed_pair(Context&, ByteView, Context&, ByteView) { return 0; }
+
 #endif
 
 Context& context(unsigned char* state) { return *std::launder(reinterpret_cast<Context*>(state)); }
@@ -63,6 +78,12 @@ Sha1Digest Sha1::finish() noexcept {
   Sha1Digest out;
   swarm::finish(context(state_), out.bytes.data());
   return out;
+}
+
+void update_both(Sha1& first, ByteView first_bytes, Sha1& second, ByteView second_bytes) noexcept {
+  const std::size_t done = feed_pair(context(first.state_), first_bytes, context(second.state_), second_bytes);
+  first.update(first_bytes.subspan(done));
+  second.update(second_bytes.subspan(done));
 }
 
 Sha1Digest sha1(ByteView bytes) noexcept {

@@ -59,3 +59,27 @@ TEST_CASE("a hash may be fed in parts, copied and used again") {
   check_pieces<Sha1>(sha1);
   check_pieces<Sha256>(sha256);
 }
+
+TEST_CASE("SHA-1 of two at once is SHA-1 of each, however they are cut and wherever they lie") {
+  Random random(2);
+  Buffer bytes(5000);
+  random.fill(bytes);
+  const ByteView view = bytes;
+  for (int round = 0; round < 2000; ++round) {
+    Sha1 first, second, first_alone, second_alone;
+    for (int part = 0; part < 4; ++part) {
+      // Whole blocks half of the time, for that is where the two go side by side.
+      const std::uint32_t unit = random.below(2) == 0 ? 64 : 1;
+      const auto some = [&] {
+        const std::size_t offset = random.below(200);
+        return view.subspan(offset, random.below(unit == 64 ? 20 : 600) * unit);
+      };
+      const ByteView a = some(), b = some();
+      update_both(first, a, second, b);
+      first_alone.update(a);
+      second_alone.update(b);
+    }
+    REQUIRE(first.finish() == first_alone.finish());
+    REQUIRE(second.finish() == second_alone.finish());
+  }
+}
