@@ -188,7 +188,7 @@ TEST_CASE("hasher: pieces that span files, by one and by three workers, small an
                                        {.path = "b/d", .length = 0},
                                        {.path = "e", .length = 3'000'000},
                                        {.path = "f/\xff", .length = 7'777}};
-  for (const std::uint32_t piece_bytes : {16384u, 300'000u, 1u << 20, 4u << 20}) {
+  for (const std::uint32_t piece_bytes : {16384u, 60'000u, 100'000u, 300'000u, 1u << 20, 4u << 20, 5u << 20}) {
     const Folder folder;
     const Sample s = planted(folder, files, piece_bytes);
     for (const std::size_t workers : {1, 3}) {
@@ -299,11 +299,14 @@ TEST_CASE("what was hashed is what the cache gives back; a change misses it") {
   CHECK_FALSE(read_seed_cache(folder / "cache", key(*scan(folder / "top"))));
 }
 
-TEST_CASE("verifier: right, damaged, missing, short and long files") {
-  const std::vector<FileSpec> files = {
-      {.path = "a", .length = 3 * 65536}, {.path = "b", .length = 2 * 65536 + 5}, {.path = "c", .length = 65536}};
+namespace {
+
+void find_what_is_wrong(std::uint32_t piece_bytes) {
+  const std::vector<FileSpec> files = {{.path = "a", .length = std::uint64_t{3} * piece_bytes},
+                                       {.path = "b", .length = std::uint64_t{2} * piece_bytes + 5},
+                                       {.path = "c", .length = piece_bytes}};
   const Folder folder;
-  const Sample s = planted(folder, files, 65536);
+  const Sample s = planted(folder, files, piece_bytes);
   const auto standing = [&] { return Storage::create(s.info, folder / "top"); };
   const auto seed = [&] { return Storage::create(s.info, folder / "top", {.writable = false}); };
   CHECK(verify(standing(), s).all());
@@ -311,7 +314,7 @@ TEST_CASE("verifier: right, damaged, missing, short and long files") {
 
   SUBCASE("a flipped byte") {
     std::string bytes = s.file(1);
-    bytes[65536] ^= 1;
+    bytes[piece_bytes] ^= 1;
     spew(folder / "top/b", bytes);
     CHECK(wrong_ones(verify(standing(), s)) == std::vector<std::size_t>{4});
     CHECK(wrong_ones(verify(seed(), s)) == std::vector<std::size_t>{4});
@@ -322,7 +325,7 @@ TEST_CASE("verifier: right, damaged, missing, short and long files") {
     CHECK(wrong_ones(verify(seed(), s)) == std::vector<std::size_t>{3, 4, 5});
   }
   SUBCASE("cut") {
-    REQUIRE(::truncate((folder / "top/b").c_str(), 65536) == 0);
+    REQUIRE(::truncate((folder / "top/b").c_str(), piece_bytes) == 0);
     CHECK(wrong_ones(verify(standing(), s)) == std::vector<std::size_t>{4, 5});
   }
   SUBCASE("gone") {
@@ -331,6 +334,11 @@ TEST_CASE("verifier: right, damaged, missing, short and long files") {
     CHECK(wrong_ones(verify(seed(), s)) == std::vector<std::size_t>{3, 4, 5});
   }
 }
+
+}  // namespace
+
+TEST_CASE("verifier: right, damaged, missing, short and long files") { find_what_is_wrong(65536); }
+TEST_CASE("verifier: the same with pieces that are read in parts, two at a time") { find_what_is_wrong(200'000); }
 
 TEST_CASE("verifier: zeros that are missing are wrong, also where a hole would hash right") {
   const Folder folder;
