@@ -13,6 +13,8 @@ struct Storage::State {
   State(std::shared_ptr<const wire::Metainfo> info, std::string target, const StorageOptions& options)
       : files(std::move(info), std::move(target), options), aside(files) {}
 
+  Result<FileStamp> stamp(FileIndex file);
+
   TorrentFiles files;
   Aside aside;
 };
@@ -147,18 +149,33 @@ void Storage::adopt() {
 
 Result<std::vector<FileStamp>> Storage::stamps() {
   State& s = *state_;
-  const auto& entries = s.files.info().files;
-  std::vector<FileStamp> stamps(entries.size() + (files().empty() ? 0 : 1));
+  std::vector<FileStamp> stamps(s.files.info().files.size() + (files().empty() ? 0 : 1));
+  s.files.look_afresh();
   for (std::uint32_t i = 0; i < stamps.size(); ++i) {
-    const FileIndex file{i};
-    if (file != s.files.side_file() && (entries[i].pad || !s.files.is_chosen(file))) continue;
-    auto stamp = s.files.stamp(file);
+    auto stamp = s.stamp(FileIndex{i});
     if (!stamp) return tl::unexpected(std::move(stamp.error()));
     stamps[i] = *stamp;
   }
   // A piece in doubt lies elsewhere for the next run, which must not trust it.
   if (s.aside.has_doubts() && !s.files.at_target()) std::fill(stamps.begin(), stamps.end(), FileStamp{});
   return stamps;
+}
+
+bool Storage::is_still(const std::vector<FileStamp>& stamps, std::size_t first, std::size_t last) {
+  State& s = *state_;
+  s.files.look_afresh();
+  for (; first < last; ++first) {
+    const auto stamp = s.stamp(FileIndex{static_cast<std::uint32_t>(first)});
+    if (!stamp || *stamp != stamps[first]) return false;
+  }
+  return true;
+}
+
+/// Zeros for what is not watched: padding, and what is not chosen.
+Result<FileStamp> Storage::State::stamp(FileIndex file) {
+  const auto& entries = files.info().files;
+  if (file != files.side_file() && (entries[number(file)].pad || !files.is_chosen(file))) return FileStamp{};
+  return files.stamp(file);
 }
 
 }  // namespace swarm::disk

@@ -37,6 +37,9 @@
 // 8. Each time that 16 MiB more were written to a file, the kernel is told to begin writing it out, by one worker at a
 //    time. Rationale: the disk works while the rest comes in, and a sync finds little left to wait for; a disk whose
 //    queue is full holds up one worker, not all.
+// 9. A sync of 64 files or more is one syncfs(), where that is known to make everything durable and to tell of every loss
+//    (syncfs_is_enough()); where it is not, and for fewer files, each file and folder is synced by itself. Rationale: a
+//    hundred thousand small files would be opened again, and the disk's cache flushed, for each of them.
 #pragma once
 
 #include <sys/uio.h>
@@ -107,7 +110,7 @@ class Storage {
   std::size_t read_cached(std::uint64_t offset, std::span<const iovec> into);
   /// ENOSPC, EDQUOT: Exit::disk "disk_full"; a target that is not ours: "exists". Bytes of padding are dropped.
   Result<void> write(std::uint64_t offset, std::span<const iovec> from);
-  /// fdatasync of every file written since the last sync, fsync of every folder that got an entry. An error is final:
+  /// Makes durable every file written since the last sync and every folder that got an entry (rule 9). An error is final:
   /// every later sync() and finish() gives it again, for the kernel reports a lost write only once.
   Result<void> sync();
   /// Creates empty files, right lengths, modes; sync; rename to the target, fsync of its folder; gives the path.
@@ -121,6 +124,9 @@ class Storage {
   /// Of all files, in order; a missing one, one that is not chosen and padding are zeros; with a choice, of the side
   /// file too. Looked up by name, so that a file that was replaced shows.
   Result<std::vector<FileStamp>> stamps();
+  /// Are the files [first, last) still what `stamps`, all of them as stamps() gave them, say? What cannot be looked at is
+  /// not.
+  bool is_still(const std::vector<FileStamp>& stamps, std::size_t first, std::size_t last);
   const std::vector<bool>& files() const;  ///< the choice; empty: all
   Bitfield wanted() const;                 ///< wanted_pieces() of it
   bool merges();                           ///< rule 3: the target is there and is an earlier run's

@@ -8,18 +8,20 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/check.hh"
 #include "base/text.hh"
 #include "disk/data_ranges.hh"
 #include "disk/disk_error.hh"
+#include "disk/file_system.hh"
 
 namespace swarm::disk {
 namespace {
 
 constexpr const char* resumes = "nothing lost, the same command resumes";
 constexpr std::uint64_t writeback_bytes = 16u << 20;  ///< enough for large extents, a moment's work for a disk
-constexpr std::size_t many_files = 64;  ///< from so many on, one syncfs is cheaper than waiting for each file's journal
+constexpr std::size_t many_files = 64;                ///< from so many on, one syncfs is cheaper than a sync of each
 
 std::int64_t mtime_ns(const struct stat& s) {
   return std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
@@ -45,7 +47,7 @@ StorageOptions with_real_choice(StorageOptions options, const wire::Metainfo& in
 
 /// One storage alone stays within the budget, too: what its folders and its side file take is left free.
 std::size_t files_max(const StorageOptions& options) {
-  constexpr std::size_t besides = 4;
+  constexpr std::size_t besides = 6;
   if (!options.budget) return options.open_files_max;
   const std::size_t all = options.budget->descriptors_max();
   return std::min(options.open_files_max, all - std::min(all, besides));
@@ -77,6 +79,10 @@ std::optional<std::size_t> TorrentFiles::let_go() {
   tree_.let_go();
   return held();
 }
+void TorrentFiles::look_afresh() {
+  const Opening opening(*this);
+  tree_.look_afresh();
+}
 void TorrentFiles::close_files() {
   open_files_.clear([this](FileIndex f) { remember_closing(f); });
 }
@@ -102,6 +108,7 @@ Place TorrentFiles::place() {
 
 bool TorrentFiles::merges() {
   const Opening opening(*this);
+  tree_.look_afresh();
   return tree_.merges();
 }
 
@@ -136,6 +143,7 @@ TorrentFiles::Open TorrentFiles::open_already(FileIndex file) {
 Result<TorrentFiles::Open> TorrentFiles::to_write(FileIndex file) {
   const Opening opening(*this);
   if (!may_write_) {
+    tree_.look_afresh();
     // A name that is taken is better known before the download than after it.
     if (!tree_.merges() && (tree_.place() == Place::target || (!options_.replace && tree_.target_exists()))) {
       return tl::unexpected(exists());
@@ -143,11 +151,16 @@ Result<TorrentFiles::Open> TorrentFiles::to_write(FileIndex file) {
     may_write_ = true;
   }
   if (auto held = find_open(file); held && (held->writable || held->named)) return held;
-  Place found = Place::nothing;
-  Descriptor fd = retry_without_others([&] { return tree_.create(file, &found); });
+  Tree::Created created;
+  Descriptor fd = retry_without_others([&] {
+    created = tree_.create(file, !written_[number(file)]);
+    return std::move(created.fd);
+  });
   if (!fd && (errno == ENOSPC || errno == EDQUOT)) return tl::unexpected(full());
   if (!fd) return tl::unexpected(system_error("write", tree_.shown(file), errno));
-  return keep(file, std::move(fd), found == Place::part, found);
+  if (!created.made) return keep(file, std::move(fd), created.found == Place::part, created.found);
+  folders_synced_ = false;
+  return hold(file, std::move(fd), true, Place::part);
 }
 
 template <class F>
@@ -172,6 +185,10 @@ Result<TorrentFiles::Open> TorrentFiles::keep(FileIndex file, Descriptor fd, boo
     if (found == Place::target) return tl::unexpected(changed_error(file));
     return fail(Exit::disk, "not_a_file", fmt::format("{} is not a regular file", printable(tree_.shown(file))));
   }
+  return hold(file, std::move(fd), writable, found);
+}
+
+TorrentFiles::Open TorrentFiles::hold(FileIndex file, Descriptor fd, bool writable, Place found) {
   auto open = std::make_shared<OpenFile>(std::move(fd), writable, found == Place::target);
   if (file == side_file()) {
     side_file_ = open;
@@ -179,6 +196,15 @@ Result<TorrentFiles::Open> TorrentFiles::keep(FileIndex file, Descriptor fd, boo
     open_files_.put(file, open, [this](FileIndex f) { remember_closing(f); });
   }
   return open;
+}
+
+/// What has this name: as Tree::look().
+int TorrentFiles::look(FileIndex file, struct stat* s, Place* found) {
+  const int error = tree_.look(file, s, found);
+  if (error != EMFILE) return error;
+  close_files();
+  if (share_) share_->let_others_go();
+  return tree_.look(file, s, found);
 }
 
 Error TorrentFiles::changed_error(FileIndex file) const {
@@ -301,24 +327,33 @@ Result<void> TorrentFiles::sync() {
   return sync_written();
 }
 
+bool TorrentFiles::one_sync_is_enough() {
+  if (!one_sync_is_enough_) one_sync_is_enough_ = tree_.base() && syncfs_is_enough(tree_.base().get());
+  return *one_sync_is_enough_;
+}
+
 Result<void> TorrentFiles::sync_written() {
   std::vector<FileIndex> files;
   std::vector<Open> open_ones;  // nobody closes these before they are synced
-  bool some_closed = false;
+  bool whole_file_system = false, nothing_else = false;
   {
     const std::lock_guard lock(mutex_);
     if (sync_error_) return tl::unexpected(*sync_error_);
     files.swap(unsynced_list_);
-    std::swap(some_closed, unsynced_closed_);
+    // A file that was closed may have lost its error with its inode; the file system itself remembers it for as long as
+    // the save folder is open (Linux 5.8).
+    const bool many = files.size() >= many_files;
+    whole_file_system = std::exchange(unsynced_closed_, false) || many;
+    nothing_else = many && one_sync_is_enough();
     for (const FileIndex file : files) {
       unsynced_[number(file)] = false;
-      open_ones.push_back(find_open(file));
+      if (!nothing_else) open_ones.push_back(find_open(file));
     }
+    if (nothing_else) tree_.forget_unsynced_folders();
   }
-  // A file that was closed may have lost its error with its inode; the file system itself remembers it for as long as
-  // the save folder is open (Linux 5.8).
-  if (some_closed) {
-    if (auto synced = sync_file_system(); !synced) return synced;
+  if (whole_file_system) {
+    auto synced = sync_file_system();
+    if (!synced || nothing_else) return synced;
   }
   for (std::size_t i = 0; i < files.size(); ++i) {
     auto open = open_ones[i] ? Result<Open>(std::move(open_ones[i])) : to_read(files[i]);
@@ -336,18 +371,31 @@ Result<void> TorrentFiles::sync_written() {
 
 Result<void> TorrentFiles::complete() {
   const std::lock_guard sync_lock(sync_mutex_);
+  const bool many = info_->files.size() >= many_files;
+  bool nothing_else = false;
   {
     const Opening opening(*this);
     if (sync_error_) return tl::unexpected(*sync_error_);
+    tree_.look_afresh();
     if (has_names()) return check_lengths();
-  }
-  if (info_->files.size() >= many_files) {
-    if (auto synced = sync_file_system(); !synced) return synced;
+    nothing_else = many && one_sync_is_enough();
   }
   // Every file, not only those that this process wrote: one that was killed may have left data that was never synced.
   for (std::uint32_t i = 0; i < info_->files.size(); ++i) {
     if (info_->files[i].pad || !is_chosen(FileIndex{i})) continue;
     if (auto done = complete_file(FileIndex{i}); !done) return done;
+  }
+  if (many) {
+    if (nothing_else) {
+      const std::lock_guard lock(mutex_);
+      tree_.forget_unsynced_folders();
+      folders_synced_ = true;
+    }
+    if (auto synced = sync_file_system(); !synced) return synced;
+  }
+  for (std::uint32_t i = 0; i < info_->files.size() && !nothing_else; ++i) {
+    if (info_->files[i].pad || !is_chosen(FileIndex{i})) continue;
+    if (auto done = sync_completed(FileIndex{i}); !done) return done;
   }
   // Open from here on, for it is about to lose its name.
   if (const auto aside = to_read(side_file()); !aside) return tl::unexpected(aside.error());
@@ -363,7 +411,7 @@ Result<std::string> TorrentFiles::give_names() {
   if (auto synced = sync_written(); !synced) return tl::unexpected(std::move(synced.error()));
   const Opening opening(*this);
   if (!tree_.part_exists()) return target_path();  // every file had its name already
-  if (const int error = tree_.sync_folders(true)) {
+  if (const int error = tree_.sync_folders(!folders_synced_)) {
     sync_error_ = system_error("sync the folder of", tree_.part_path(), error);
     return tl::unexpected(*sync_error_);
   }
@@ -376,56 +424,68 @@ Result<std::string> TorrentFiles::give_names() {
   return target_path();
 }
 
-/// Makes one file of the .part what it shall be when it has its name: there, as long as it should be, with its mode,
-/// durable.
+/// Makes one file of the .part what it shall be when it has its name, but for its being durable.
 Result<void> TorrentFiles::complete_file(FileIndex file) {
-  const auto still_there = is_still_there(file);
-  if (!still_there) return tl::unexpected(still_there.error());
-  if (!*still_there) {
-    return fail(Exit::integrity, "changed",
-                fmt::format("{} was removed or replaced during the download", printable(shown(file))),
-                "the same command fetches again what is missing");
+  {
+    const Opening opening(*this);
+    struct stat by_name {};
+    Place found = Place::nothing;
+    const int error = look(file, &by_name, &found);
+    const bool missing = error == ENOENT || error == ENOTDIR || error == ELOOP;
+    if (error != 0 && !missing && error != EMFILE && error != ENFILE) {  // with these it cannot be told
+      return tl::unexpected(system_error("look at", tree_.shown(file), error));
+    }
+    if (written_[number(file)] && (missing || (error == 0 && is_replaced(file, by_name)))) {
+      return fail(Exit::integrity, "changed",
+                  fmt::format("{} was removed or replaced during the download", printable(tree_.shown(file))),
+                  "the same command fetches again what is missing");
+    }
+    if (error == 0 && S_ISREG(by_name.st_mode)) {
+      const bool long_enough = static_cast<std::uint64_t>(by_name.st_size) == length(file);
+      // One with a name was hashed; but its digests do not tell whether it is longer than it should be.
+      if (found == Place::target) return long_enough ? Result<void>() : tl::unexpected(exists());
+      if (long_enough && !info_->files[number(file)].executable) return {};
+    }
   }
+  return set_length_and_mode(file);
+}
+
+Result<void> TorrentFiles::set_length_and_mode(FileIndex file) {
   auto open = to_write(file);
   if (!open) return tl::unexpected(std::move(open.error()));
   const int fd = (*open)->fd.get();
   struct stat st {};
   if (::fstat(fd, &st) != 0) return tl::unexpected(system_error("read", shown(file), errno));
-  if ((*open)->named) {  // it was hashed; but its digests do not tell whether it is longer than it should be
-    if (static_cast<std::uint64_t>(st.st_size) == length(file)) return {};
-    return tl::unexpected(exists());
-  }
-  if (static_cast<std::uint64_t>(st.st_size) != length(file) &&
-      ::ftruncate(fd, static_cast<off_t>(length(file))) != 0) {
+  const bool long_enough = static_cast<std::uint64_t>(st.st_size) == length(file);
+  if ((*open)->named) return long_enough ? Result<void>() : tl::unexpected(exists());
+  if (!long_enough && ::ftruncate(fd, static_cast<off_t>(length(file))) != 0) {
     return tl::unexpected(system_error("set the length of", shown(file), errno));
   }
+  // Whoever may read it may run it, as far as the umask let them read. vfat and its like cannot say so: no reason to
+  // fail.
+  if (info_->files[number(file)].executable) (void)::fchmod(fd, (st.st_mode | (st.st_mode & 0444) >> 2) & 07777);
+  return {};
+}
+
+/// Makes one file of the .part durable, and its mode.
+Result<void> TorrentFiles::sync_completed(FileIndex file) {
+  auto open = to_write(file);
+  if (!open) return tl::unexpected(std::move(open.error()));
+  if ((*open)->named) return {};
   int error = 0;
-  if (info_->files[number(file)].executable) {
-    // Whoever may read it may run it, as far as the umask let them read. vfat and its like cannot say so: no reason to
-    // fail.
-    if (::fchmod(fd, (st.st_mode | (st.st_mode & 0444) >> 2) & 07777) == 0) error = ::fsync(fd) == 0 ? 0 : errno;
-  }
+  if (info_->files[number(file)].executable && ::fsync((*open)->fd.get()) != 0) error = errno;
   if (error == 0) error = sync_file(**open);
   if (error != 0) return stick_sync_of(file, error);
   return {};
 }
 
-/// Is the name still that of the file which was written_, as far as that can be told? What was verified must be what
-/// gets the final name.
-Result<bool> TorrentFiles::is_still_there(FileIndex file) {
-  const std::lock_guard lock(mutex_);
-  if (!written_[number(file)]) return true;
-  const Descriptor named = retry_without_others([&] { return tree_.open(file, O_PATH); });
-  if (!named && (errno == EMFILE || errno == ENFILE)) return true;  // it cannot be told
-  struct stat by_name {
-  }, by_descriptor{};
-  if (!named && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) return false;
-  if (!named || ::fstat(named.get(), &by_name) != 0) {
-    return tl::unexpected(system_error("look at", tree_.shown(file), errno));
-  }
+/// Has the name gone to another file than the one that was written, as far as that can be told? What was verified must
+/// be what gets the final name.
+bool TorrentFiles::is_replaced(FileIndex file, const struct stat& by_name) {
+  struct stat by_descriptor {};
   const auto held = open_files_.find(file);
-  if (!held || ::fstat(held->fd.get(), &by_descriptor) != 0) return true;
-  return by_name.st_ino == by_descriptor.st_ino && by_name.st_dev == by_descriptor.st_dev;
+  if (!held || ::fstat(held->fd.get(), &by_descriptor) != 0) return false;
+  return by_name.st_ino != by_descriptor.st_ino || by_name.st_dev != by_descriptor.st_dev;
 }
 
 /// A finished download that is found again: its digests do not tell whether a file is longer than it should be.
@@ -433,8 +493,7 @@ Result<void> TorrentFiles::check_lengths() {
   for (std::uint32_t i = 0; i < info_->files.size(); ++i) {
     if (info_->files[i].pad) continue;
     struct stat st {};
-    const Descriptor fd = tree_.open(FileIndex{i}, O_PATH);
-    if (!fd || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) ||
+    if (look(FileIndex{i}, &st) != 0 || !S_ISREG(st.st_mode) ||
         static_cast<std::uint64_t>(st.st_size) != length(FileIndex{i})) {
       return tl::unexpected(options_.writable ? exists() : changed_error(FileIndex{i}));
     }
@@ -456,14 +515,12 @@ Result<void> TorrentFiles::check_space() {
 
 Result<FileStamp> TorrentFiles::stamp(FileIndex file) {
   const Opening opening(*this);
-  const Descriptor fd = retry_without_others([&] { return tree_.open(file, O_PATH); });
   struct stat st {};
-  if (fd && ::fstat(fd.get(), &st) == 0) {
-    if (!S_ISREG(st.st_mode)) return FileStamp{};
-    return FileStamp{static_cast<std::uint64_t>(st.st_size), mtime_ns(st), st.st_ino};
-  }
-  if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return FileStamp{};
-  return tl::unexpected(system_error("look at", tree_.shown(file), errno));
+  const int error = look(file, &st);
+  if (error == ENOENT || error == ENOTDIR || error == ELOOP) return FileStamp{};
+  if (error != 0) return tl::unexpected(system_error("look at", tree_.shown(file), error));
+  if (!S_ISREG(st.st_mode)) return FileStamp{};
+  return FileStamp{static_cast<std::uint64_t>(st.st_size), mtime_ns(st), st.st_ino};
 }
 
 }  // namespace swarm::disk

@@ -58,6 +58,7 @@ class TorrentFiles {
   Result<void> sync();         ///< as Storage::sync()
   Result<void> check_space();  ///< as Storage::check_space()
   Result<FileStamp> stamp(FileIndex file);
+  void look_afresh();  ///< before names are looked up one after the other: what was found out about them may be old
   /// finish() of Storage in two steps. First every chosen file becomes what it shall be when it has its name: there, as
   /// long as it should be, with its mode, durable. Then they get their names; the side file stays open without its own.
   Result<void> complete();
@@ -87,6 +88,10 @@ class TorrentFiles {
   template <class F>
   Descriptor retry_without_others(F open);
   Result<Open> keep(FileIndex file, Descriptor fd, bool writable, Place found);
+  Open hold(FileIndex file, Descriptor fd, bool writable, Place found);
+  int look(FileIndex file, struct stat* s, Place* found = nullptr);
+  bool is_replaced(FileIndex file, const struct stat& by_name);
+  bool one_sync_is_enough();
   bool has_names() { return tree_.at_target() && !tree_.merges(); }
   Error changed_error(FileIndex file) const;
   Error unreadable(FileIndex file) const;
@@ -104,7 +109,8 @@ class TorrentFiles {
   Result<void> sync_file_system();
   Result<void> sync_written();
   Result<void> complete_file(FileIndex file);
-  Result<bool> is_still_there(FileIndex file);
+  Result<void> set_length_and_mode(FileIndex file);
+  Result<void> sync_completed(FileIndex file);
 
   const std::shared_ptr<const wire::Metainfo> info_;
   const StorageOptions options_;
@@ -120,6 +126,8 @@ class TorrentFiles {
   bool unsynced_closed_ = false;          ///< one of them was closed before it was synced
   bool may_write_ = false;                ///< the target was looked at
   std::optional<Error> sync_error_;       ///< for good
+  std::optional<bool> one_sync_is_enough_;
+  bool folders_synced_ = false;  ///< every folder of the tree, since an entry of it was last made
 
   std::atomic_flag writing_back_;  ///< a worker is in begin_writeback()
   std::mutex sync_mutex_;          ///< one sync at a time; taken before `mutex_`

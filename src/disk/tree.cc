@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
+#include <string_view>
+#include <utility>
 
 #include "disk/beneath.hh"
 #include "disk/safe_path.hh"
@@ -103,12 +107,21 @@ void Tree::open_base() {
   base_error_ = base_ ? 0 : errno;
 }
 
-std::size_t Tree::held() const { return (base_ ? 1u : 0u) + (part_root_ ? 1u : 0u) + (target_root_ ? 1u : 0u); }
+std::size_t Tree::held() const {
+  const Descriptor* const all[] = {&base_, &part_root_, &target_root_, &inner_part_.fd, &inner_target_.fd};
+  return static_cast<std::size_t>(std::count_if(std::begin(all), std::end(all), [](auto* fd) { return bool(*fd); }));
+}
 
 void Tree::let_go() {
-  if (writable_) return;
-  base_ = {};
-  target_root_ = {};
+  look_afresh();
+  if (!writable_) base_ = {};
+}
+
+void Tree::look_afresh() {
+  inner_part_ = {};
+  inner_target_ = {};
+  no_target_folder_ = false;
+  if (!writable_) target_root_ = {};
 }
 
 Place Tree::place() {
@@ -137,8 +150,11 @@ int Tree::open_part_root() {
 
 int Tree::open_target_root() {
   if (target_root_) return 0;
+  if (no_target_folder_) return ENOENT;
   target_root_ = open_beneath(base_.get(), target_name_, O_PATH | O_DIRECTORY);
-  return target_root_ ? 0 : errno;
+  if (target_root_) return 0;
+  no_target_folder_ = writable_ && errno == ENOENT;  // a download asks for each file, a seed only for what it has
+  return errno;
 }
 
 bool Tree::merges() {
@@ -150,8 +166,7 @@ bool Tree::merges() {
   for (std::size_t i = 0; i < info_.files.size() && !*merges_; ++i) {
     struct stat s {};
     if (info_.files[i].length == 0 || info_.files[i].pad) continue;
-    const Descriptor fd = open_at_target(FileIndex{static_cast<std::uint32_t>(i)}, O_PATH);
-    merges_ = fd && ::fstat(fd.get(), &s) == 0 && S_ISREG(s.st_mode) &&
+    merges_ = stat_below(target_root_, inner_target_, paths_[i], &s) == 0 && S_ISREG(s.st_mode) &&
               static_cast<std::uint64_t>(s.st_size) == info_.files[i].length;
   }
   return *merges_;
@@ -159,68 +174,134 @@ bool Tree::merges() {
 
 Descriptor Tree::open(FileIndex file, int flags, Place* found) {
   if (!base()) return {};
-  if (found != nullptr) *found = place_ == Place::part ? Place::part : Place::target;
-  if (!info_.folder) return open_beneath(base_.get(), top(), flags);
+  if (!info_.folder) {
+    if (found != nullptr) *found = place_ == Place::part ? Place::part : Place::target;
+    return open_beneath(base_.get(), top(), flags);
+  }
+  Descriptor fd;
+  Place place = Place::nothing;
+  const int error = find(file, &place, [&](const Descriptor& root, Inner& inner, const std::string& path) {
+    const bool read_only = writable_ && place == Place::target;
+    fd = open_below(root, inner, path, read_only ? (flags & ~O_ACCMODE) | O_RDONLY : flags);
+    return fd ? 0 : errno;
+  });
+  if (found != nullptr) *found = place;
+  errno = error;
+  return fd;
+}
+
+int Tree::look(FileIndex file, struct stat* s, Place* found) {
+  if (!base()) return errno;
+  if (!info_.folder) {
+    if (found != nullptr) *found = place_ == Place::part ? Place::part : Place::target;
+    if (::fstatat(base_.get(), top().c_str(), s, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+    return S_ISLNK(s->st_mode) ? ELOOP : 0;
+  }
+  Place place = Place::nothing;
+  const int error = find(file, &place, [&](const Descriptor& root, Inner& inner, const std::string& path) {
+    return stat_below(root, inner, path, s);
+  });
+  if (found != nullptr) *found = place;
+  return error;
+}
+
+/// Calls at(top folder, its inner folder, path below it) for each place where a file of a folder may be, until it gives
+/// something else than ENOENT; gives what it gave last. `found` is set before.
+template <class At>
+int Tree::find(FileIndex file, Place* found, At at) {
+  *found = place_ == Place::part ? Place::part : Place::target;
   if (writable_ && place_ != Place::target) {
-    Descriptor fd = open_in_part(file, flags);
-    if (fd || errno != ENOENT) return fd;
-    if (!merges()) {
-      errno = ENOENT;
-      return {};
-    }
+    const int error = in_part(file, at);
+    if (error != ENOENT || !merges()) return error;
   }
-  if (file == aside()) {  // never at a target
-    errno = ENOENT;
-    return {};
-  }
-  if (found != nullptr) *found = Place::target;
-  return open_at_target(file, writable_ ? (flags & ~O_ACCMODE) | O_RDONLY : flags);
+  if (file == aside()) return ENOENT;  // never at a target
+  *found = Place::target;
+  return at_target(file, at);
 }
 
-Descriptor Tree::open_in_part(FileIndex file, int flags) {
-  if (place_ != Place::part) {
-    errno = ENOENT;
-    return {};
-  }
-  if (const int error = open_part_root()) {
-    errno = error;
-    return {};
-  }
-  return open_beneath(part_root_.get(), paths_[number(file)], flags);
+template <class At>
+int Tree::in_part(FileIndex file, At at) {
+  if (place_ != Place::part) return ENOENT;
+  if (const int error = open_part_root()) return error;
+  return at(part_root_, inner_part_, paths_[number(file)]);
 }
 
-Descriptor Tree::open_at_target(FileIndex file, int flags) {
-  if (const int error = open_target_root()) {
-    errno = error;
-    return {};
-  }
+template <class At>
+int Tree::at_target(FileIndex file, At at) {
+  if (const int error = open_target_root()) return error;
   if (!writable_) {
     const std::string raw = raw_path(info_.files[number(file)]);
     if (!raw.empty()) {
-      Descriptor found = open_beneath(target_root_.get(), raw, flags);
-      if (found || (errno != ENOENT && errno != ENAMETOOLONG) || raw == paths_[number(file)]) return found;
+      const int error = at(target_root_, inner_target_, raw);
+      if ((error != ENOENT && error != ENAMETOOLONG) || raw == paths_[number(file)]) return error;
     }
   }
-  return open_beneath(target_root_.get(), paths_[number(file)], flags);
+  return at(target_root_, inner_target_, paths_[number(file)]);
 }
 
-Descriptor Tree::create(FileIndex file, Place* found) {
+/// Opens the folder of a path, if it is another than the last one's; 0 or errno. `path` has a slash.
+int Tree::enter(const Descriptor& root, Inner& inner, const std::string& path) {
+  const std::string_view folder = std::string_view(path).substr(0, path.rfind('/'));
+  if (inner.fd && inner.path == folder) return 0;
+  inner = {};
+  Descriptor fd = open_beneath(root.get(), std::string(folder), O_PATH | O_DIRECTORY);
+  if (!fd) return errno;
+  inner = {std::string(folder), std::move(fd)};
+  return 0;
+}
+
+Descriptor Tree::open_below(const Descriptor& root, Inner& inner, const std::string& path, int flags, mode_t mode) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return open_beneath(root.get(), path, flags, mode);
+  if (const int error = enter(root, inner, path)) {
+    errno = error;
+    return {};
+  }
+  return open_beneath(inner.fd.get(), path.substr(slash + 1), flags, mode);
+}
+
+int Tree::stat_below(const Descriptor& root, Inner& inner, const std::string& path, struct stat* s) {
+  const std::size_t slash = path.rfind('/');
+  if (slash != std::string::npos) {
+    if (const int error = enter(root, inner, path)) return error;
+  }
+  const int folder = slash == std::string::npos ? root.get() : inner.fd.get();
+  const char* const name = path.c_str() + (slash == std::string::npos ? 0 : slash + 1);
+  if (::fstatat(folder, name, s, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+  return S_ISLNK(s->st_mode) ? ELOOP : 0;
+}
+
+Descriptor Tree::open_in_part(FileIndex file, int flags) {
+  Descriptor fd;
+  errno = in_part(file, [&](const Descriptor& root, Inner& inner, const std::string& path) {
+    fd = open_below(root, inner, path, flags);
+    return fd ? 0 : errno;
+  });
+  return fd;
+}
+
+Tree::Created Tree::create(FileIndex file, bool likely_new) {
   if (!base()) return {};
-  *found = Place::part;
   if (!info_.folder) {
     Descriptor there = open_beneath(base_.get(), part_name_, O_RDWR);
-    return there || errno != ENOENT ? std::move(there) : make_in_part(file);
+    if (there || errno != ENOENT) return {std::move(there)};
+    return {make_in_part(file), Place::part, true};
+  }
+  const auto joins = [&] { return file != aside() && merges(); };
+  if (likely_new && place_ == Place::part && !joins()) {
+    if (Descriptor made = make_in_part(file)) return {std::move(made), Place::part, true};
   }
   Descriptor there = open_in_part(file, O_RDWR);
-  if (there || errno != ENOENT) return there;
-  if (file != aside() && merges()) {
-    Descriptor named = open_at_target(file, O_RDONLY);
-    if (named || (errno != ENOENT && errno != ENOTDIR)) {
-      *found = Place::target;
-      return named;
-    }
+  if (there || errno != ENOENT) return {std::move(there)};
+  if (joins()) {
+    const auto at_name = [&](const Descriptor& root, Inner& inner, const std::string& path) {
+      there = open_below(root, inner, path, O_RDONLY);
+      return there ? 0 : errno;
+    };
+    errno = at_target(file, at_name);
+    if (there || (errno != ENOENT && errno != ENOTDIR)) return {std::move(there), Place::target};
   }
-  return make_in_part(file);
+  return {make_in_part(file), Place::part, true};
 }
 
 Descriptor Tree::make_in_part(FileIndex file) {
@@ -237,6 +318,7 @@ Descriptor Tree::make_in_part(FileIndex file) {
     if (::mkdirat(base_.get(), part_name_.c_str(), 0777) != 0 && errno != EEXIST) return {};
     place_ = Place::part;
     part_root_ = {};
+    inner_part_ = {};
     unsynced_folders_.insert(base_key);
   }
   if (const int error = open_part_root()) {
@@ -244,11 +326,15 @@ Descriptor Tree::make_in_part(FileIndex file) {
     return {};
   }
   const std::string& path = paths_[number(file)];
-  if (const int error = make_folder_of(part_root_.get(), path, true)) {
-    errno = error;
-    return {};
+  Descriptor made = open_below(part_root_, inner_part_, path, make, 0666);
+  if (!made && errno == ENOENT) {
+    inner_part_ = {};  // it may be one that was removed
+    if (const int error = make_folder_of(part_root_.get(), path, true)) {
+      errno = error;
+      return {};
+    }
+    made = open_below(part_root_, inner_part_, path, make, 0666);
   }
-  Descriptor made = open_beneath(part_root_.get(), path, make, 0666);
   if (made) unsynced_folders_.insert(folder_of(path));
   return made;
 }
@@ -309,6 +395,7 @@ int Tree::sync_folders(bool all) {
 
 int Tree::move_to_target() {
   if (!base()) return errno;
+  look_afresh();
   const int error = info_.folder ? move_folder() : rename_file();
   return error == ENOTEMPTY || error == EISDIR || error == ENOTDIR ? EEXIST : error;
 }
@@ -331,6 +418,7 @@ int Tree::move_folder() {
     if (error == 0) {
       target_root_ = std::move(part_root_);
       part_root_ = {};
+      no_target_folder_ = false;
       merges_ = !replace_;
       place_ = Place::target;
       unsynced_folders_.insert(base_key);
@@ -370,14 +458,19 @@ int Tree::move_files() {
   std::vector<const std::string*> paths;
   for (std::uint32_t i = 0; i < info_.files.size(); ++i) {
     if (paths_[i].empty() || !is_chosen(i)) continue;
-    if (open_in_part(FileIndex{i}, O_PATH)) {
+    struct stat s {};
+    const auto look = [&](const Descriptor& root, Inner& inner, const std::string& path) {
+      return stat_below(root, inner, path, &s);
+    };
+    if (const int error = in_part(FileIndex{i}, look); error == 0) {
       paths.push_back(&paths_[i]);
-    } else if (errno != ENOENT) {  // one that is not in the .part has its name already, for the storage looked
-      return errno;
+    } else if (error != ENOENT) {  // one that is not in the .part has its name already, for the storage looked
+      return error;
     }
   }
   if (!paths.empty()) {
     if (::mkdirat(base, target_name_.c_str(), 0777) != 0 && errno != EEXIST) return errno;
+    no_target_folder_ = false;
     if (const int error = open_target_root()) return error;
   }
   for (const std::string* path : paths) {
@@ -392,6 +485,7 @@ int Tree::move_files() {
   if (!replace_) merges_ = true;
   unsynced_folders_.insert(base_key);
   if (const int error = sync_folders()) return error;
+  look_afresh();
   remove_aside();
   remove_folders();
   ::unlinkat(base, part_name_.c_str(), AT_REMOVEDIR);

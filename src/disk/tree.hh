@@ -41,9 +41,19 @@ class Tree {
   /// Opens a file that is there: in the .part, else at the target. The latter only for reading in a download; `found`
   /// tells which it was.
   Descriptor open(FileIndex file, int flags, Place* found = nullptr);
-  /// Opens a file for writing; makes it, and the folders above it, in the .part when it is missing. One that stands at
-  /// the target, in a folder that is merged with, is opened for reading instead.
-  Descriptor create(FileIndex file, Place* found);
+  /// What open() would find, without opening it: gives 0 or errno, ELOOP for a symbolic link.
+  int look(FileIndex file, struct stat* s, Place* found = nullptr);
+  /// A file for writing; made, with the folders above it, in the .part when it is missing. One that stands at the
+  /// target, in a folder that is merged with, is opened for reading instead. `likely_new`: what to try first.
+  struct Created {
+    Descriptor fd;  ///< empty, with errno, when that failed
+    Place found = Place::part;
+    bool made = false;  ///< by this call, hence a regular file, and empty
+  };
+  Created create(FileIndex file, bool likely_new);
+  /// What was found out about names is found out again. Between two calls it may be as old as the first: that there is
+  /// no target folder, and which folder has the name of the one that a file was last met in.
+  void look_afresh();
   /// Is there anything at the target's name?
   bool target_exists();
 
@@ -52,20 +62,37 @@ class Tree {
   int move_to_target();
 
   std::size_t held() const;  ///< descriptors
-  /// Closes those of a seed, whose folders are opened again when they are needed. A download keeps its own: they are the
-  /// folders that it made, whatever has their names meanwhile, and sync() needs the save folder open all the time.
+  /// Closes those of a seed, whose folders are opened again when they are needed. A download keeps its top folders: they
+  /// are those that it made, whatever has their names meanwhile, and sync() needs the save folder open all the time.
   void let_go();
 
   /// fsync of every folder that got an entry since the last call; `all` takes every folder of the tree. 0 or errno.
   int sync_folders(bool all = false);
+  /// From here on somebody else syncs the folders that got an entry so far.
+  void forget_unsynced_folders() { unsynced_folders_.clear(); }
 
  private:
+  /// A top folder's subfolder that a file was last met in. Files come folder by folder, so that most names are looked up
+  /// in one step, from here.
+  struct Inner {
+    std::string path;
+    Descriptor fd;
+  };
+
   void decide();
   void open_base();
   int open_part_root();
   int open_target_root();
+  template <class At>
+  int find(FileIndex file, Place* found, At at);
+  template <class At>
+  int in_part(FileIndex file, At at);
+  template <class At>
+  int at_target(FileIndex file, At at);
+  int enter(const Descriptor& root, Inner& inner, const std::string& path);
+  Descriptor open_below(const Descriptor& root, Inner& inner, const std::string& path, int flags, mode_t mode = 0);
+  int stat_below(const Descriptor& root, Inner& inner, const std::string& path, struct stat* s);
   Descriptor open_in_part(FileIndex file, int flags);
-  Descriptor open_at_target(FileIndex file, int flags);
   Descriptor make_in_part(FileIndex file);
   const Descriptor& root() const { return place_ == Place::part ? part_root_ : target_root_; }
   int open_root() { return place_ == Place::part ? open_part_root() : open_target_root(); }
@@ -92,9 +119,11 @@ class Tree {
   std::string base_path_;
   Descriptor base_;  ///< the folder that holds the target
   int base_error_ = 0;
-  std::string target_name_, part_name_;     ///< within base_
-  Descriptor part_root_, target_root_;      ///< the top folders of a torrent with several files, once they are there
+  std::string target_name_, part_name_;  ///< within base_
+  Descriptor part_root_, target_root_;   ///< the top folders of a torrent with several files, once they are there
+  Inner inner_part_, inner_target_;
   std::optional<bool> merges_;              ///< once there was a target folder to look into
+  bool no_target_folder_ = false;           ///< a download's was not there when it was last looked for
   std::set<std::string> unsynced_folders_;  ///< relative to root(); "" is root(), "/" is base_
 };
 

@@ -54,6 +54,13 @@ std::vector<Scene> scenes() {
                         REQUIRE(d.run());
                       },
                   .expected = {0, 1, 2, 3, 4}});
+  std::vector<FileSpec> many;
+  for (int i = 0; i < 64; ++i) many.push_back({.path = fmt::format("{}/{}", i / 32, i), .length = 100});
+  std::set<std::size_t> all;
+  for (std::size_t i = 0; i < many.size(); ++i) all.insert(i);
+  list.push_back({.name = "so many files that one sync is for all of them",
+                  .sample = make_sample(many, piece_bytes, true),
+                  .expected = all});
   list.push_back({.name = "chosen files",
                   .sample = make_sample(some_files(), piece_bytes, true),
                   .options = {.files = {false, true, true, false, false}},
@@ -96,7 +103,10 @@ std::vector<Mode> modes() {
 
 bool all_there(const Scene& scene, const std::string& target) {
   for (const std::size_t i : scene.expected) {
-    const std::string path = scene.sample.info->folder ? target + '/' + some_files()[i].path : target;
+    std::string path = target;
+    for (const auto& element : scene.sample.info->files[i].path) {
+      if (scene.sample.info->folder) path += '/' + element;
+    }
     if (!fs::exists(path) || slurp(path) != scene.sample.file(i)) return false;
   }
   return true;
@@ -187,8 +197,9 @@ TEST_CASE("every system call of a download fails once: a clear error or success,
   }
   MESSAGE(cases, " failing calls");
   CHECK(cases > 2000);
-  for (const std::string call : {"openat", "pwritev", "preadv", "fdatasync", "fsync", "fstat", "fstatat", "fstatvfs",
-                                 "lseek", "fchmod", "mkdirat", "unlink", "unlinkat", "renameat", "renameat2"}) {
+  for (const std::string call :
+       {"openat", "pwritev", "preadv", "fdatasync", "fsync", "syncfs", "fstat", "fstatat", "fstatvfs", "lseek",
+        "fchmod", "mkdirat", "unlink", "unlinkat", "renameat", "renameat2"}) {
     CHECK_MESSAGE(by_call[call] > 0, call, " never failed");
   }
 }
