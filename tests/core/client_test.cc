@@ -418,6 +418,30 @@ TEST_CASE("a seed whose only reader came and went within a second tells its trac
   CHECK(s.now < at(3));
 }
 
+TEST_CASE("connections are opened to fifty strangers, but to twenty swarm nodes only") {
+  const auto opened = [](std::string_view kind) {
+    Scene s(4);
+    for (int i = 1; i <= 80; ++i)
+      s.client.add_peer(s.torrent, endpoint("10.0.1." + std::to_string(i) + ":6881"), s.now);
+    std::size_t count = 0;
+    for (int second = 0; second < 20; ++second, s.now += 1s) {
+      s.client.on_time(s.now);
+      const auto connects = s.client.actions().connects;
+      s.client.actions().clear();
+      for (const Connect& c : connects) {
+        s.client.on_connected(c.conn, s.now);
+        PeerScript p(s.client, c.conn);
+        p.greet(small_torrent(4).info_hash, std::string(kind) + std::to_string(10000 + ++count), s.now);
+        p.say(wire::HaveNone{}, s.now);
+      }
+    }
+    CHECK((!s.client.next_wake() || *s.client.next_wake() > s.now - 1s));
+    return count;
+  };
+  CHECK(opened("-AA0000-someone") == 50);
+  CHECK(opened("-SW0100-another") == 20);
+}
+
 TEST_CASE("an unreachable peer is tried again later and later") {
   Scene s(4);
   s.client.add_peer(s.torrent, endpoint("10.0.0.2:6881"), s.now);

@@ -35,9 +35,13 @@ bool PeerDiscovery::near(const IpAddress& peer) const {
   });
 }
 
-void PeerDiscovery::connect_more(std::size_t peers, std::size_t half_open, Instant now) {
-  const std::size_t sought = std::min<std::size_t>(peers_sought, context_.options.peers_max);
-  for (; peers < sought && half_open < half_open_max; ++peers, ++half_open) {
+bool PeerDiscovery::seeks_more(const Connections& have) const {
+  const bool enough_nodes = have.nodes > 0 && have.nodes + have.half_open >= nodes_sought;
+  return have.all < std::min<std::size_t>(peers_sought, context_.options.peers_max) && !enough_nodes;
+}
+
+void PeerDiscovery::connect_more(Connections have, Instant now) {
+  for (; seeks_more(have) && have.half_open < half_open_max; ++have.all, ++have.half_open) {
     const auto peer = addresses_.next(now);
     if (!peer) return;
     context_.dialing.emplace_back(torrent_, *peer);

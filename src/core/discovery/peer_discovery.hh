@@ -18,6 +18,14 @@ class PeerDiscovery {
  public:
   static constexpr std::size_t peers_sought = 50;  ///< we open connections up to so many; more may come to us
   static constexpr std::size_t half_open_max = 16;
+  /// Where swarm nodes are met, up to so many: twice the partners that each of them wants (core/torrent/partners.hh), so that it finds
+  /// them. More would cost a message each for every piece, and bring nothing.
+  static constexpr std::size_t nodes_sought = 20;
+  struct Connections {
+    std::size_t all = 0;
+    std::size_t half_open = 0;  ///< without a handshake
+    std::size_t nodes = 0;      ///< that are swarm nodes
+  };
 
   PeerDiscovery(TorrentId torrent, std::vector<std::vector<std::string>> trackers, Context& context, Instant now);
 
@@ -27,8 +35,9 @@ class PeerDiscovery {
   void add(const Endpoint& peer, bool by_person, Instant now);
   std::uint32_t priority(const Endpoint& peer) const;  ///< BEP 40
   bool near(const IpAddress& peer) const;              ///< in a network of ours: one /24, or one /64 of IPv6
-  /// Opens connections while there are fewer than peers_sought; `half_open`: those without a handshake, counted in `peers`.
-  void connect_more(std::size_t peers, std::size_t half_open, Instant now);
+  /// Opens connections while more are sought.
+  void connect_more(Connections have, Instant now);
+  bool seeks_more(const Connections& have) const;
 
   // Trackers. `seeding`: this torrent is complete, so that one of the seeders counted is ourselves.
   std::optional<Announcer::Ask> next_ask(Instant now) { return announcer_.next_ask(now); }

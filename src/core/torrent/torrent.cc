@@ -282,12 +282,17 @@ bool Torrent::moving(Instant now) const {
          down_.rate(now) > 0;
 }
 
+PeerDiscovery::Connections Torrent::connections() const {
+  PeerDiscovery::Connections have;
+  for (const Peer* p : peers_)
+    if (!p->web_seed)
+      ++have.all, have.half_open += p->ready ? 0u : 1u, have.nodes += p->ready && p->cooperative ? 1u : 0u;
+  return have;
+}
+
 void Torrent::connect_more(Instant now) {
   if (stopping_ || phase_ == Phase::failed || phase_ == Phase::finishing) return;
-  std::size_t connections = 0, half_open = 0;
-  for (const Peer* p : peers_)
-    if (!p->web_seed) ++connections, half_open += p->ready ? 0 : 1;
-  discovery_.connect_more(connections, half_open, now);
+  discovery_.connect_more(connections(), now);
 }
 
 // ── time ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -359,7 +364,7 @@ void Torrent::look_after_ourselves(Instant now) {
 
 std::optional<Instant> Torrent::next_wake() const {
   const bool over = stopping_ || phase_ == Phase::failed;
-  auto at = discovery_.next_wake(!over && peers_.size() < PeerDiscovery::peers_sought, next_tick_);
+  auto at = discovery_.next_wake(!over && discovery_.seeks_more(connections()), next_tick_);
   const auto earlier = [&](std::optional<Instant> t) {
     if (t && (!at || *t < *at)) at = t;
   };

@@ -150,6 +150,7 @@ class Torrent {
   void strike(const Sender& sender, std::uint32_t blocks);
   void ban(const Sender& sender);
   bool banned(const Peer& peer) const;
+  PeerDiscovery::Connections connections() const;
   void connect_more(Instant now);
   void look_after(Peer& peer, Instant now);
   Duration patience(const Peer& peer) const;
