@@ -14,6 +14,7 @@ namespace swarm::uv {
 namespace {
 constexpr int reads_max = 8;  ///< of one connection in a turn of the loop, so that the others get theirs
 constexpr Duration fast_within = 5ms;
+constexpr Duration retry_after = 5ms;
 constexpr std::uint64_t fast_within_ms = 5;
 constexpr std::size_t fast_bytes = 1u << 20;
 constexpr int fast_wake_bytes = 256 * 1024;
@@ -35,6 +36,7 @@ PeerSocket::PeerSocket(Loop& loop, Descriptor socket, ConnId conn, const PeerSoc
 PeerSocket::~PeerSocket() {
   const auto socket = std::move(state_->socket);
   state_->look.reset();
+  state_->retry.reset();
   state_.reset();  // the loop looks no more at what is closed now
   if (socket.use_count() > 1) ::shutdown(socket->get(), SHUT_RDWR);
 }
@@ -44,9 +46,16 @@ void PeerSocket::read(bool wanted) {
   watch(*state_);
 }
 
-void PeerSocket::await_writable() {
+void PeerSocket::await_writable(Full full) {
   state_->writing = !state_->ended;
   watch(*state_);
+  if (full == Full::slow || !state_->writing) return;
+  if (!state_->retry) {
+    state_->retry = std::make_unique<Timer>(*state_->owner, [state = state_.get()] {
+      if (state->writing) writable(*state);
+    });
+  }
+  state_->retry->start(retry_after);
 }
 
 void PeerSocket::watch(State& state) {
@@ -65,8 +74,12 @@ void PeerSocket::watch(State& state) {
 void PeerSocket::on_ready(State& state, int status, int ready) {
   if (status < 0) return end(state);
   if ((ready & UV_READABLE) != 0 && state.reading) receive(state);
-  if (state.data == nullptr || (ready & UV_WRITABLE) == 0 || !state.writing) return;
+  if (state.data != nullptr && (ready & UV_WRITABLE) != 0 && state.writing) writable(state);
+}
+
+void PeerSocket::writable(State& state) {
   state.writing = false;
+  if (state.retry) state.retry->stop();
   state.events->on_writable(state.conn);
   if (state.data != nullptr) watch(state);  // now, for it may be full again already
 }
@@ -127,6 +140,7 @@ void PeerSocket::end(State& state) {
   if (state.data == nullptr || std::exchange(state.ended, true)) return;
   state.reading = state.writing = false;
   state.look.reset();
+  state.retry.reset();
   watch(state);
   state.events->on_end(state.conn);
 }

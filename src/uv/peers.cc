@@ -16,7 +16,8 @@ constexpr Duration linger_within = 5s;
 constexpr Duration quick = 25ms;  ///< a batch that left within it: the next one may be larger
 constexpr Duration slow = 250ms;  ///< one that took longer: the next one is smaller
 constexpr Duration cold_for = 50ms;
-constexpr int size_max = 4;  ///< 16 blocks
+constexpr std::size_t fast_bytes = 64 * 1024;  ///< rule 3: a socket that took so much before it was full is a fast one
+constexpr int size_max = 4;                    ///< 16 blocks
 /// 16 KiB, 32 … and room for the messages between the blocks.
 constexpr std::size_t batch_bytes(int size) { return (std::size_t{16 * 1024} << size) + 1024; }
 }  // namespace
@@ -254,7 +255,9 @@ SendBatch::Outcome Peers::send(ConnId conn, Peer& peer) {
 void Peers::after(ConnId conn, Peer& peer, SendBatch::Outcome outcome) {
   const std::size_t sent = peer.batch->take_sent();
   if (sent > 0 && !peer.closing) events_.on_sent(conn, sent);
-  if (outcome == SendBatch::Outcome::full) return peer.socket->await_writable();
+  if (outcome == SendBatch::Outcome::full) {
+    return peer.socket->await_writable(sent < fast_bytes ? PeerSocket::Full::slow : PeerSocket::Full::fast);
+  }
   peer.sending = false;
   if (!peer.batch->has_payload()) return;
   const Duration took = loop_.now() - peer.batch->began();

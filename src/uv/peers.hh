@@ -5,7 +5,8 @@
 // 2. At most sockets_max in all, and among them at most 150 visitors who have not said a handshake's worth of bytes. When
 //    a visitor comes beyond that, the one of those who has been here for longest makes room; when there is none, the new
 //    one goes. Rationale: whoever connects and says nothing costs a descriptor, and must keep out nobody who speaks.
-// 3. Sending: one batch a connection at a time; what a socket does not take waits until it does (send_batch.hh). A batch
+// 3. Sending: one batch a connection at a time; what a socket does not take waits until it does (send_batch.hh), or for 5 ms
+//    when it took 64 KiB before (peer_socket.hh). A batch
 //    grows with the speed of the connection (64 KiB at first, 16 to 256): what was taken from the core goes out, whatever
 //    is said meanwhile. The loop sends it, as long as its payload is in the page cache; when that is not so, workers send
 //    this connection's batches, and the loop tries again after 50 ms.

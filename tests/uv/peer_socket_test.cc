@@ -115,6 +115,24 @@ TEST_CASE("that all was read is told although the socket goes while it is") {
   CHECK(pair.near == nullptr);
 }
 
+TEST_CASE("a full socket that took much is tried again, though the system does not call it writable yet") {
+  const auto loop = make_loop();
+  Pair pair(*loop);
+  const std::vector<char> some(64 * 1024);
+  while (::send(pair.near->descriptor()->get(), some.data(), some.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) continue;
+  int tries = 0;
+  pair.events.on_writable = [&](ConnId) {
+    if (++tries < 3) pair.near->await_writable(PeerSocket::Full::fast);
+  };
+  pair.near->await_writable(PeerSocket::Full::fast);
+  CHECK(run_until(
+      *loop, [&] { return tries == 3; }, 10s));
+  pair.near->await_writable(PeerSocket::Full::fast);
+  pair.near.reset();  // nothing is told any more
+  loop->run_once(false);
+  CHECK(tries == 3);
+}
+
 TEST_CASE("a dropped socket ends the connection although a worker still holds it") {
   const auto loop = make_loop();
   Pair pair(*loop);
