@@ -13,6 +13,7 @@
 #include "core/drive.hh"
 #include "disk/checkpoint.hh"
 #include "uv/address.hh"
+#include "uv/change_watch.hh"
 #include "uv/peers.hh"
 #include "uv/random_bytes.hh"
 #include "uv/receive_buffers.hh"
@@ -100,7 +101,6 @@ struct Driver::Parts {
   std::vector<Torrent> torrents;     ///< by TorrentId
   std::deque<TorrentId> busy;        ///< those with busy set
   std::vector<TorrentId> full;       ///< whose PieceQueue is full and not yet half empty
-  std::size_t next_watched = 0;      ///< whose files are looked at next
   std::size_t trips = 0;             ///< of workers for pieces, under way; at most twice the pool's threads
   std::deque<ConnId> can_send;       ///< pull() is due; drained in every turn
   std::deque<core::Notice> notices;  ///< drained in every turn
@@ -111,7 +111,8 @@ struct Driver::Parts {
   std::optional<Instant> wake;  ///< what the timer is set to
   std::function<void(bool)> on_stopped;
   bool stopping = false, stopped = false;
-  Timer wake_timer, watch_timer, stop_timer;
+  Timer wake_timer, stop_timer;
+  std::unique_ptr<ChangeWatch> watch;
   Workers workers;  ///< last, hence destroyed first: its jobs refer to what stands above
 
   Parts(Driver& driver, Loop& l, DriverOptions o)
@@ -119,7 +120,6 @@ struct Driver::Parts {
         loop(l),
         options(std::move(o)),
         wake_timer(l, [this] { on_time(); }),
-        watch_timer(l, [this] { watch_files(); }),
         stop_timer(l, [this] { end(client && client->stopped()); }),
         workers(l) {}
 
@@ -128,6 +128,7 @@ struct Driver::Parts {
   Peers::Events peer_events();
   WebSeeds::Events web_seed_events();
   TorrentFiles::Events files_events(TorrentId id);
+  ChangeWatch::Events watch_events();
   TorrentId add_files(core::AddTorrent add, std::shared_ptr<const wire::Metainfo> info,
                       std::shared_ptr<disk::Storage> storage, std::vector<disk::FileStamp> stamps);
   std::optional<TorrentId> magnet(const InfoHash& info_hash) const;
@@ -144,7 +145,6 @@ struct Driver::Parts {
   void make_busy(TorrentId id);
   void on_trip_done(TorrentId id);
   void on_time();
-  void watch_files();
   void end(bool clean);
 };
 
@@ -202,7 +202,6 @@ TorrentFiles::Events Driver::Parts::files_events(TorrentId id) {
       .on_saved = [this, id] { client->on_saved(id, now()); },
       .on_finished = [this, id] { client->on_finished(id, now()); },
       .on_trip_done = [this, id] { on_trip_done(id); },
-      .on_looked = [this] { watch_files(); },
       .turn = [this] { turn(); },
   };
 }
@@ -244,14 +243,14 @@ void Driver::Parts::on_time() {
   turn();
 }
 
-/// One torrent after the other, so that a thousand of them do not keep the workers from everything else.
-void Driver::Parts::watch_files() {
-  while (!stopped && next_watched < torrents.size()) {
-    const auto& watched = torrents[next_watched++].files;
-    if (watched && watched->look_for_changes()) return;
-  }
-  next_watched = 0;
-  if (!stopped) watch_timer.start(options.changed_every);
+ChangeWatch::Events Driver::Parts::watch_events() {
+  return {
+      .torrents = [this] { return torrents.size(); },
+      .files =
+          [this](std::size_t i) { return torrents[i].files ? torrents[i].files->to_watch() : ChangeWatch::Files{}; },
+      .on_changed = [this](std::size_t i) { torrents[i].files->on_changed(); },
+      .on_looked = [this] { turn(); },
+  };
 }
 
 // ── a turn ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -438,8 +437,8 @@ Result<std::uint16_t> Driver::Parts::listen() {
   web_seeds = std::make_unique<WebSeeds>(loop, *http, web_seed_events());
   udp_trackers = std::make_unique<UdpTrackers>(loop, *interface);
   peers = std::make_unique<Peers>(loop, *interface, options.sockets_max, peer_events());
-  watch_timer.unref();
-  watch_timer.start(options.changed_every);
+  watch = std::make_unique<ChangeWatch>(loop, workers, options.changed_every, watch_events());
+  watch->start();
   return port;
 }
 
@@ -592,7 +591,7 @@ void Driver::Parts::end(bool clean) {
   if (web_seeds) web_seeds->close_all();
   lookups.clear();
   wake_timer.stop();
-  watch_timer.stop();
+  if (watch) watch->stop();
   if (on_stopped) std::exchange(on_stopped, {})(clean);
 }
 

@@ -35,7 +35,7 @@ struct DriverOptions {
   std::uint16_t port_first = 6881, port_last = 6889;  ///< tried in this order; 0: any
   bool any_port = true;                               ///< take any other when all of those are in use
   std::uint32_t sockets_max = 2'000;
-  Duration changed_every = 5s;  ///< how often a seed's files are looked at
+  Duration changed_every = 5s;  ///< how often seeds' files are looked at (ChangeWatch)
   Duration stop_within = 2800ms;
 };
 

@@ -30,6 +30,11 @@ disk::Checkpoint checkpoint_of(const wire::Metainfo& info, const disk::Storage& 
   return c;
 }
 
+/// Null for none.
+std::shared_ptr<const std::vector<disk::FileStamp>> shared(std::vector<disk::FileStamp> stamps) {
+  return stamps.empty() ? nullptr : std::make_shared<const std::vector<disk::FileStamp>>(std::move(stamps));
+}
+
 /// On a worker. The claims are older than this sync, so what they name is durable once it has succeeded. A download that ends
 /// before its first byte claims nothing and leaves nothing behind.
 Result<void> write_claims(disk::Storage& storage, disk::Checkpoint c, bool clean) {
@@ -70,7 +75,7 @@ TorrentFiles::TorrentFiles(Workers& workers, std::shared_ptr<const wire::Metainf
       info_(std::move(info)),
       storage_(std::move(storage)),
       queue_(storage_, info_),
-      stamps_(std::move(stamps)),
+      stamps_(shared(std::move(stamps))),
       events_(std::move(events)) {}
 
 bool TorrentFiles::start_jobs() {
@@ -155,7 +160,7 @@ void TorrentFiles::begin_finish() {
                  if (result) {
                    finished_ = true;
                    finished_path_ = std::move(result->path);
-                   stamps_ = std::move(result->stamps);
+                   stamps_ = shared(std::move(result->stamps));
                    events_.on_finished();
                  } else {
                    fail(result.error());
@@ -165,18 +170,16 @@ void TorrentFiles::begin_finish() {
                });
 }
 
-bool TorrentFiles::look_for_changes() {
-  if (stamps_.empty() || failed_ || ending_) return false;
-  workers_.run([storage = storage_] { return storage->stamps(); },
-               [this](const Result<std::vector<disk::FileStamp>>& now) {
-                 if (!now || *now != stamps_) fail(changed());
-                 events_.on_looked();
-                 events_.turn();
-               });
-  return true;
+ChangeWatch::Files TorrentFiles::to_watch() const {
+  if (failed_ || ending_) return {};
+  return {storage_, stamps_};
 }
 
-void TorrentFiles::on_read_failed(const Error& error) { fail(stamps_.empty() ? error : changed()); }
+void TorrentFiles::on_changed() {
+  if (!ending_) fail(changed());
+}
+
+void TorrentFiles::on_read_failed(const Error& error) { fail(stamps_ ? changed() : error); }
 
 /// The first failure is the one to tell: others follow from it.
 void TorrentFiles::fail(const Error& error) {

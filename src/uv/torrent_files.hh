@@ -8,7 +8,8 @@
 //    §6).
 // 3. A clean save waits until every block that came is written and judged. Checks that wait are left to the next start,
 //    and then it is not called clean: what was not looked at must be looked at.
-// 4. A seed's files are compared with their stamps from time to time and when reading fails; a change ends the sharing.
+// 4. A seed's files are compared with their stamps from time to time (ChangeWatch); a change, or a read that fails, ends
+//    the sharing.
 // 5. A worker takes jobs until they are 256 KiB together, and gives them back at once. Rationale: a piece may be 16 KiB, which
 //    is written and hashed in less time than a thread takes to be woken and to tell; and what many pieces bring about at
 //    once (HAVE to every peer) leaves in one message.
@@ -25,6 +26,7 @@
 #include "core/client.hh"
 #include "disk/pieces.hh"
 #include "disk/storage.hh"
+#include "uv/change_watch.hh"
 #include "uv/workers.hh"
 #include "wire/metainfo.hh"
 
@@ -42,7 +44,6 @@ class TorrentFiles {
     std::function<void()> on_saved;
     std::function<void()> on_finished;
     std::function<void()> on_trip_done;  ///< after each start_jobs(): there may be room for others
-    std::function<void()> on_looked;     ///< look_for_changes() is over
     std::function<void()> turn;
   };
 
@@ -59,9 +60,9 @@ class TorrentFiles {
   bool start_jobs();  ///< one trip of a worker (rule 5), if there is anything to do
   void save(bool clean);
   void finish();
-  bool look_for_changes();  ///< rule 4; true when there is something to look at, then on_looked follows
-  void on_read_failed(
-      const Error& error);  ///< of a batch that was to be sent: on_failed is called, the caller does the turn
+  ChangeWatch::Files to_watch() const;      ///< rule 4
+  void on_changed();                        ///< it was seen; on_failed is called, the caller does the turn
+  void on_read_failed(const Error& error);  ///< of a batch that was to be sent: the same
 
  private:
   enum class Chore : std::uint8_t { none, save, finish };
@@ -76,7 +77,8 @@ class TorrentFiles {
   std::shared_ptr<const wire::Metainfo> info_;
   std::shared_ptr<disk::Storage> storage_;
   disk::PieceQueue queue_;
-  std::vector<disk::FileStamp> stamps_;  ///< of what is served as it stands; empty: not watched
+  /// Of what is served as it stands; null: not watched.
+  std::shared_ptr<const std::vector<disk::FileStamp>> stamps_;
   Events events_;
   std::size_t trips_ = 0;
   Chore chore_ = Chore::none;
