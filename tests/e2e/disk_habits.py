@@ -1,4 +1,4 @@
-"""Nice to a disk: what strace sees of the system calls that reach a file. Hashing reads it once, in order, 128 KiB at a time; a piece is
+"""Nice to a disk: what strace sees of the system calls that reach a file. Hashing reads it once, 128 KiB at a time, each thread in order; a piece is
 written from its front to its end in few large writes; consecutive requests are served by large reads. And what ext4 makes of a
 download at a speed at which its syncs come often: few extents, with nothing reserved, so that sparse files stay sparse."""
 import os
@@ -36,7 +36,7 @@ def traced(log):
 
 
 def calls(log, path):
-    """(call, offset, bytes) of each call that touched a file, in the order in which they ended."""
+    """(call, offset, bytes, thread) of each call that touched a file, in the order in which they ended."""
     begun, out = {}, []
     with open(log) as f:
         for line in f:
@@ -50,7 +50,7 @@ def calls(log, path):
                 text = begun.pop(pid, '') + text[resumed.end():]
             m = re.match(r'(\w+)\(\d+<([^>]*)>.*, (\d+) *\) += (\d+)$', text)
             if m and m[1] in CALLS and m[2] == path and int(m[4]):
-                out.append((m[1], int(m[3]), int(m[4])))
+                out.append((m[1], int(m[3]), int(m[4]), pid))
     return out
 
 
@@ -60,10 +60,22 @@ def hashing(work, host, data):
     reads = calls(log, data)
     check(sum(r[2] for r in reads) == SIZE, 'not read once: %d bytes' % sum(r[2] for r in reads))
     check(len(reads) == SIZE // CHUNK, 'read in %d calls' % len(reads))
-    # Several threads share the work, a piece each: so far may the calls be out of order.
-    ahead = max(abs(r[1] // CHUNK - i) for i, r in enumerate(reads)) * CHUNK / MIB
-    check(ahead <= 2 * (os.cpu_count() or 1) + 2, 'reads jump by %.1f MiB' % ahead)
-    say('hashing: %d reads of 128 KiB, none more than %.1f MiB out of order' % (len(reads), ahead))
+    # Several threads share the work. Each goes on to later pieces only, has at most two of them under way, which lie side by side, and
+    # reads a piece from its front to its end.
+    threads = {}
+    for _, at, n, thread in reads:
+        under_way, last = threads.setdefault(thread, ({}, [-1]))
+        piece = at // PIECE
+        if piece not in under_way:
+            check(piece > last[0], 'piece %d is read after piece %d' % (piece, last[0]))
+            under_way[piece], last[0] = piece * PIECE, piece
+        check(under_way[piece] == at, 'piece %d is not read from front to end' % piece)
+        check(max(under_way) - min(under_way) <= 1, 'pieces far from each other are read together', sorted(under_way))
+        under_way[piece] += n
+        if under_way[piece] == (piece + 1) * PIECE:
+            del under_way[piece]
+    check(not any(under_way for under_way, _ in threads.values()), 'pieces are left, or shared by threads')
+    say('hashing: %d reads of 128 KiB by %d threads, each in order' % (len(reads), len(threads)))
 
 
 def transfer(work, lan, data, meta, digest):
@@ -76,7 +88,7 @@ def transfer(work, lan, data, meta, digest):
     get.ends(0, 60)
     seed.ends(0, 20)
     check(content.sha256(get.path('disk.bin')) == digest, 'not identical')
-    writes = [(at, n) for call, at, n in calls(write_log, get.path('disk.bin') + '.part') if call.startswith('pw')]
+    writes = [(at, n) for call, at, n, _ in calls(write_log, get.path('disk.bin') + '.part') if call.startswith('pw')]
     check(sum(n for _, n in writes) == SIZE, 'written %d bytes' % sum(n for _, n in writes))
     ends = {}
     for at, n in writes:
@@ -84,7 +96,7 @@ def transfer(work, lan, data, meta, digest):
         check(ends.get(at // PIECE, at // PIECE * PIECE) == at, 'piece %d is not written from front to end' % (at // PIECE))
         ends[at // PIECE] = at + n
     check(len(writes) <= SIZE // (64 << 10), 'written in %d calls' % len(writes))
-    reads = [(at, n) for call, at, n in calls(read_log, data) if call.startswith('pr')]
+    reads = [(at, n) for call, at, n, _ in calls(read_log, data) if call.startswith('pr')]
     check(SIZE <= sum(n for _, n in reads) <= 1.1 * SIZE, 'serving read %d bytes of %d' % (sum(n for _, n in reads), SIZE))
     check(sum(n for _, n in reads) // len(reads) >= 64 << 10, 'served by %d reads' % len(reads))
     say('a download: %d pieces in %d writes, each piece from front to end; served by %d reads, %d KiB each on average' %
