@@ -26,7 +26,6 @@ TEST_CASE("a worker takes many small pieces at once and gives them back at once,
        .on_saved = [] {},
        .on_finished = [] {},
        .on_trip_done = [&] { ++trips; },
-       .on_looked = [] {},
        .turn = [&] { turns.push_back(right); }});
   for (std::uint32_t p = 0; p < pieces; ++p) {
     const wire::BlockRef block{PieceIndex{p}, 0, wire::block_bytes};
