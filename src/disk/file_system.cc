@@ -6,14 +6,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
 
 namespace swarm::disk {
 namespace {
 
-constexpr long xfs_magic = 0x58465342;  // linux/magic.h has it only since 5.16
-constexpr std::array<long, 5> trusted = {EXT4_SUPER_MAGIC, xfs_magic, long{BTRFS_SUPER_MAGIC}, long{F2FS_SUPER_MAGIC},
-                                         TMPFS_MAGIC};
+constexpr std::uint32_t xfs_magic = 0x58465342;  // linux/magic.h has it only since 5.16
+constexpr std::array<std::uint32_t, 5> trusted = {EXT4_SUPER_MAGIC, xfs_magic, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,
+                                                  TMPFS_MAGIC};
 
 bool has_linux(int major, int minor) {
   utsname name{};
@@ -27,9 +28,8 @@ bool has_linux(int major, int minor) {
 bool syncfs_is_enough(int folder) {
   struct statfs fs {};
   if (::fstatfs(folder, &fs) != 0) return false;
-  // A 32-bit machine's type is signed: compared as what it holds.
-  const auto is_this = [&](long magic) { return static_cast<unsigned>(fs.f_type) == static_cast<unsigned>(magic); };
-  return std::any_of(trusted.begin(), trusted.end(), is_this) && has_linux(5, 17);
+  const auto type = static_cast<std::uint32_t>(fs.f_type);  // signed, and narrower on some machines
+  return std::find(trusted.begin(), trusted.end(), type) != trusted.end() && has_linux(5, 17);
 }
 
 }  // namespace swarm::disk
