@@ -17,7 +17,7 @@ namespace swarm::cli {
 
 /// glibc's malloc extends the heap by what it lacks and M_TOP_PAD. So it is made to extend it once, by all of it.
 void prefer_huge_pages(std::size_t bytes) {
-  constexpr std::size_t huge_page = 2u << 20, least = 32u << 20, most = (2u << 30) - huge_page;
+  constexpr std::size_t huge_page = 2u << 20, least = 8u << 20, most = (2u << 30) - huge_page;
   constexpr int apart_from = 32 << 20;    // the most that malloc allows: what is larger is mapped on its own
   constexpr std::size_t some = 1u << 20;  // takes what the heap has left
   if (bytes < least) return;
