@@ -16,23 +16,31 @@ void AddressBook::add(const Endpoint& peer, bool by_person, Instant now, std::ui
 }
 
 std::optional<Endpoint> AddressBook::next(Instant now) {
-  if (const auto least = next_wake(); !least || *least > now) return std::nullopt;
+  if (!least_stale_ && (!least_ || *least_ > now)) return std::nullopt;
   auto best = known_.end();
   std::uint64_t equals = 0;
   const auto worse = [](const Known& a, const Known& b) {
     return std::tuple(!a.by_person, a.failures, ~a.priority) > std::tuple(!b.by_person, b.failures, ~b.priority);
   };
+  least_.reset();  // of those who go on waiting
+  least_stale_ = false;
+  const auto waits_on = [this](const Known& k) {
+    if (!least_ || k.next_try < *least_) least_ = k.next_try;
+  };
   for (auto it = known_.begin(); it != known_.end(); ++it) {
     const Known& k = it->second;
-    if (!k.waits() || k.next_try > now) continue;
-    if (best == known_.end() || worse(best->second, k)) {
-      best = it, equals = 1;
-    } else if (!worse(k, best->second) && random_.below(++equals) == 0) {
+    if (!k.waits()) continue;
+    const bool due = k.next_try <= now;
+    const bool better = due && (best == known_.end() || worse(best->second, k));
+    if (better) equals = 1;
+    if (better || (due && !worse(k, best->second) && random_.below(++equals) == 0)) {
+      if (best != known_.end()) waits_on(best->second);
       best = it;
+    } else {
+      waits_on(k);
     }
   }
   if (best == known_.end()) return std::nullopt;
-  forget_least(best->second);
   best->second.busy = true;
   return best->first;
 }

@@ -7,7 +7,7 @@
 // 3. Banned and own addresses stay known, so that no tracker brings them back.
 // 4. At most `known_max` addresses; beyond that the one with most failures makes room.
 // Complexity: next() O(known) when somebody may be tried, at most once per connection slot, else O(1); next_wake() O(1), O(known)
-// once after a peer that next() gave or ban() took was the first one due.
+// once after the first one due was connected otherwise, banned or put off.
 #pragma once
 
 #include <cstdint>
