@@ -89,7 +89,8 @@ struct World {
 };
 
 void check_graph(const World& w, std::uint32_t least = Partners::wanted) {
-  for (const auto& [n, partners] : w.nodes) {
+  for (const auto& node : w.nodes) {
+    const std::uint32_t n = node.first;
     const auto mine = w.partners_of(n);
     CAPTURE(n);
     CHECK(mine.size() >= least);
