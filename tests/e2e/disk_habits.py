@@ -61,14 +61,19 @@ def hashing(work, host, data):
     check(sum(r[2] for r in reads) == SIZE, 'not read once: %d bytes' % sum(r[2] for r in reads))
     check(len(reads) == SIZE // CHUNK, 'read in %d calls' % len(reads))
     # Several threads share the work. Each goes on to later pieces only, has at most two of them under way, which lie side by side, and
-    # reads a piece from its front to its end.
-    threads = {}
+    # reads a piece from its front to its end. Together they go through the file once: whoever begins a piece leaves no more behind than
+    # what the others have taken and not begun yet, however they are scheduled.
+    most_behind = 2 * len({thread for *_, thread in reads})
+    threads, begun = {}, set()
     for _, at, n, thread in reads:
         under_way, last = threads.setdefault(thread, ({}, [-1]))
         piece = at // PIECE
         if piece not in under_way:
             check(piece > last[0], 'piece %d is read after piece %d' % (piece, last[0]))
             under_way[piece], last[0] = piece * PIECE, piece
+            begun.add(piece)
+            behind = piece + 1 - sum(p <= piece for p in begun)
+            check(behind <= most_behind, 'piece %d is read while %d before it are not begun' % (piece, behind))
         check(under_way[piece] == at, 'piece %d is not read from front to end' % piece)
         check(max(under_way) - min(under_way) <= 1, 'pieces far from each other are read together', sorted(under_way))
         under_way[piece] += n
