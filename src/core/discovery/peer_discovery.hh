@@ -18,7 +18,7 @@ class PeerDiscovery {
  public:
   static constexpr std::size_t peers_sought = 50;  ///< we open connections up to so many; more may come to us
   static constexpr std::size_t half_open_max = 16;
-  /// Where swarm nodes are met, up to so many: twice the partners that each of them wants (core/torrent/partners.hh), so that it finds
+  /// Where swarm nodes are met, up to so many: more than twice the partners that each of them wants (core/torrent/partners.hh), so that it finds
   /// them. More would cost a message each for every piece, and bring nothing.
   static constexpr std::size_t nodes_sought = 20;
   struct Connections {

@@ -25,9 +25,9 @@
 // What each is worth, 64 MiB in pieces of 256 KiB, 100 Mbit/s, last completion against the bound at N = 8 and 16: rarest first, asked of
 // all neighbours 150 ms ahead: 1.7 at 8; two turns at a time, for all neighbours together, 1.37, 1.43; four, 1.17, 1.20; rule 2 and
 // partners, 1.04, 1.08. At N = 64 and 256: given to all neighbours 1.41 at 64, each to the one that follows it on eight rings of the
-// neighbours that it happens to have, 1.35 and 1.72; partners by agreement, 1.14 and 1.16.
+// neighbours that it happens to have, 1.35 and 1.72; partners by agreement, 1.13 and 1.16.
 // Lies: a false `taken` changes what the liar is offered, and counts as one holder of many in rule 3. Who takes offers and never asks
-// for them, or not to the end, is offered two. Who says that it lacks what it was just given counts as busier by one for a second,
+// for them, or not to the end, is offered no more than rule 2 has. Who says that it lacks what it was just given counts as busier by one for a second,
 // each time, and beyond misses_max it is offered nothing.
 // Complexity: next_offer O(neighbours + pieces looked at), at most looked_at_max + pieces / 64 of these a neighbour that is short of an
 // offer; the rest O(neighbours + turns), a neighbour that comes or goes O(pieces). Memory: 6 bytes a piece, and 3 bits a piece and
