@@ -44,11 +44,12 @@ def main(work):
 
 
 def kill_after(get, received, moment):
-    """SIGKILL once that many bytes have come in all, at once or a random instant after the start when they are there already;
-    seconds from the start to the first payload, None when none came."""
+    """SIGKILL once that many bytes have come in all; when they are there already a random instant after the start, or once a MiB
+    more is there, so that kills do not run ahead of their moments until the file is whole. Seconds from the start to the first
+    payload, None when none came."""
     at_start, first = received(), None
     instant = get.started + case.random.uniform(0, 0.3)
-    while received() < moment or time.monotonic() < instant and at_start >= moment:
+    while received() < moment or at_start >= moment and time.monotonic() < instant and received() < at_start + MIB:
         check(get.running, 'get ended by itself', get.err[-500:])
         check(time.monotonic() < get.started + 60 * case.PATIENCE, 'no progress')
         if first is None and received() > at_start + 300000:
