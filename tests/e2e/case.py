@@ -10,6 +10,7 @@ import random as _random
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -73,7 +74,16 @@ def sweep(base):
     for name in os.listdir(base):
         m = re.match(PREFIX + r'(\d+)-', name)
         if m and not os.path.exists('/proc/' + m[1]):
+            unmount(os.path.join(base, name))
             shutil.rmtree(os.path.join(base, name), ignore_errors=True)
+
+
+def unmount(folder):
+    """Takes down every file system below it (disks.py)."""
+    with open('/proc/self/mounts') as f:
+        below = [l.split()[1] for l in f if l.split()[1].startswith(folder + '/')]
+    for place in below:
+        subprocess.run(['umount', '-l', place], capture_output=True)
 
 
 def run(main, bytes_needed=64 * MIB, quiet=False):
