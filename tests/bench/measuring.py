@@ -1,4 +1,5 @@
 """What the measures share: who takes part, files to move, interleaved rounds, and a row of the table."""
+import contextlib
 import os
 import shutil
 import statistics
@@ -6,7 +7,6 @@ import subprocess
 
 import case
 import rivals
-from account import Account
 from bencode import Torrent
 from case import MIB
 from swarm import Tracker
@@ -28,7 +28,7 @@ class Bench:
     """One run: the binary, the programs, a folder that goes with it, and what it keeps between measures."""
 
     def __init__(self, swarm, programs, work):
-        self.swarm, self.programs, self.work = swarm, programs, work
+        self.swarm, self.programs, self.work = os.path.abspath(swarm), os.path.abspath(programs), work
         self.rounds = int(os.environ.get('SWARM_BENCH_ROUNDS', '3'))
         self.everyone, self.left_out = {}, []
         only = [n for n in os.environ.get('SWARM_BENCH_RIVALS', '').split(',') if n]
@@ -90,6 +90,26 @@ class Bench:
         case.witnesses.clear()
 
 
+@contextlib.contextmanager
+def on_disk():
+    """An empty folder that is not in memory, while this is open: where SWARM_BENCH_DISK says, else where temporary files lie."""
+    places = [os.environ['SWARM_BENCH_DISK']] if 'SWARM_BENCH_DISK' in os.environ else (os.environ.get('TMPDIR'), '/var/tmp', '/tmp', os.getcwd())
+    place = next((p for p in places if p and os.path.isdir(p) and not in_memory(p)), None)
+    if not place:
+        raise CannotMeasure('every folder here is in memory; SWARM_BENCH_DISK names one that is not')
+    folder = os.path.join(place, case.PREFIX + '%d-disk' % os.getpid())
+    case.sweep(place)
+    os.makedirs(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def in_memory(folder):
+    return subprocess.run(['stat', '-f', '-c', '%T', folder], capture_output=True, text=True).stdout.strip() in ('tmpfs', 'ramfs')
+
+
 def torrent_of(path, piece_kib, announce):
     """A .torrent beside the file, of this piece size, that names this tracker."""
     into = '%s-%d.torrent' % (path, piece_kib)
@@ -105,13 +125,15 @@ def median(values):
     return statistics.median(values)
 
 
-def row(what, who, samples, unit, *, better='less', base=None, limit=None, command=None, **columns):
+def row(what, who, samples, unit, *, better='less', base=None, limit=None, **columns):
     """A line of the table: the median of `samples`. `base`: whose figure in the same `what` this is compared with; `limit`: what the
-    quotient may be at most (at least, for what is better when there is more of it). columns: cpu_s, rss_seed_mib, rss_get_mib, note, identical."""
+    quotient may be at most (at least, for what is better when there is more of it). columns: cpu_s, rss_seed_mib, rss_get_mib, note, identical,
+    late (it was given up: the figure is the least that it can be)."""
     samples = [float(s) for s in samples]
     return {'what': what, 'who': who, 'value': median(samples), 'samples': samples, 'unit': unit, 'better': better, 'base': base,
-            'limit': limit, **({'command': command} if command else {}), **{k: v for k, v in columns.items() if v is not None}}
+            'limit': limit, **{k: v for k, v in columns.items() if v is not None}}
 
 
 def same(a, b):
-    return subprocess.run(['cmp', '-s', a, b]).returncode == 0
+    """Two files or two folders."""
+    return subprocess.run(['diff', '-rq', '--no-dereference', a, b], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0

@@ -1,9 +1,7 @@
 """What does not move files: hashing, loading, checking, standing by; and what needs no network at all."""
-import hashlib
 import json
 import math
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -12,9 +10,11 @@ import time
 import bencode
 import case
 import hosts
-from account import Account, exact_cpu
+import transfers
+from account import Account, exact_cpu, ran
 from case import GIB, MIB
-from measuring import CannotMeasure, measure, median, row, same, torrent_of
+from measuring import CannotMeasure, measure, median, on_disk, row, torrent_of, tracker_on
+from process import clean_environment
 from swarm import Get, Seed, Swarm, Tracker
 
 IDLE_S = 20
@@ -29,30 +29,24 @@ def hash(bench):
         def once(name):
             if name == 'mktorrent':
                 torrent = os.path.join(bench.work, 'made.torrent')
-                began = time.monotonic()
-                subprocess.run(['mktorrent', '-l', '19', '-o', torrent, data], check=True, stdout=subprocess.DEVNULL)
-                took = time.monotonic() - began
+                spent = ran(['mktorrent', '-l', '19', '-o', torrent, data], stdout=subprocess.DEVNULL)
                 os.remove(torrent)
-                return took, None
+                return spent
             if name == 'swarm':
                 shutil.rmtree(os.path.join(bench.work, 'home-' + local[0].name), ignore_errors=True)    # with the hashes that it remembers
             seed = Swarm(local[0], ['seed', data, '-t', tracker.address, '--interface', local[0].ip4, '--port', '0'], work=bench.work)
-            with Account(seed) as spent:
-                took = seed.event('start', 60)['at'] - seed.started
+            took = seed.event('start', 60)['at'] - seed.started
+            cpu = exact_cpu(seed.pid)
             seed.kill()
-            return took, spent.cpu()
+            return took, cpu
         tracker = Tracker(local[0], bench.work, port=0)
         names = ['swarm', 'swarm, again', *(['mktorrent'] if shutil.which('mktorrent') else [])]
         got = bench.interleaved(names, once)
     limits = {'swarm': 0.40, 'swarm, again': 0.1}
-    base = 'mktorrent' if 'mktorrent' in got else None
-    rows = []
-    for who, all_of in got.items():
-        rows.append(row('1 GiB hashed and offered', who, [t for t, _ in all_of], 's', cpu_s=median([c for _, c in all_of]) if all_of[0][1] is not None else None,
-                        limit=limits.get(who)))
-    if base:
-        for r in rows:
-            r['note'] = '%.2f × mktorrent' % (r['value'] / rows[-1]['value']) if r['who'] != base else ''
+    rows = [row('1 GiB hashed and offered', who, [t for t, _ in all_of], 's', cpu_s=median([c for _, c in all_of]), limit=limits.get(who)) for who, all_of in got.items()]
+    if 'mktorrent' in got:
+        for r in rows[:-1]:
+            r['note'] = '%.2f × mktorrent' % (r['value'] / rows[-1]['value'])
     return rows
 
 
@@ -68,10 +62,10 @@ def resume(bench):
             get = Swarm(local[0], ['get', torrent, '-d', folder, '--check'], work=bench.work)
             with Account(get) as spent:
                 case.check(spent.ended(60), 'get --check does not end')
-                took = time.monotonic() - get.started
+                took, cpu = time.monotonic() - get.started, spent.cpu()
             case.check(get.wait(1) == 0, 'get --check found a fault')
             os.remove(os.path.join(folder, os.path.basename(data)))
-            return took
+            return took, cpu
         checks = [check() for _ in range(bench.rounds)]
 
         seed = Seed(local[0], bench.work, data, '--torrent', torrent, '--up', str(400 * MIB), port=0)
@@ -82,12 +76,17 @@ def resume(bench):
         starts = []
         for _ in range(bench.rounds):
             get = Get(local[1], bench.work, torrent, '--peer', peer, '--down', '1M', folder=folder, port=0)
-            starts.append(get.event('start', 20)['at'] - get.started)
+            starts.append((get.event('start', 20)['at'] - get.started, exact_cpu(get.pid)))
             case.check(get.event('start')['pieces_have'] >= 1024, 'the kill cost pieces')
             get.kill()
         seed.kill()
     shutil.rmtree(folder)
-    return [row('get --check of 1 GiB', 'swarm', checks, 's', limit=0.40), row('resumes after a kill at half of 1 GiB', 'swarm', starts, 's', limit=0.3)]
+    return [with_cpu('get --check of 1 GiB', checks, 0.40), with_cpu('resumes after a kill at half of 1 GiB', starts, 0.3)]
+
+
+def with_cpu(what, samples, limit=None, **columns):
+    """swarm's row of (wall seconds, CPU seconds)."""
+    return row(what, 'swarm', [t for t, _ in samples], 's', cpu_s=median([c for _, c in samples]), limit=limit, **columns)
 
 
 @measure()
@@ -100,50 +99,15 @@ def small(bench):
             os.makedirs(os.path.join(folder, '%03d' % (i // 1000)))
         with open(os.path.join(folder, '%03d' % (i // 1000), '%05d' % i), 'wb') as f:
             f.write(i.to_bytes(4, 'big') + block[4:])
-    rows = []
     with hosts.Lan(2) as lan:
-        torrent = os.path.join(bench.work, 'small.torrent')
-        tracker = Tracker(lan[0], bench.work)
+        torrent, tracker = os.path.join(bench.work, 'small.torrent'), tracker_on(lan[0], bench.work)
         seed = Swarm(lan[0], ['seed', folder, '--output', torrent, '--interface', lan[0].ip4, '--port', '6881', '-t', tracker.address], work=bench.work)
-        with Account(seed) as seeding:
-            hashed = seed.event('start', 120)['at'] - seed.started
-            get = Get(lan[1], bench.work, torrent, '--peer', '%s:6881' % lan[0].ip4, folder=bench.folder('got'))
-            with Account(get) as getting:
-                case.check(getting.ended(120), 'the folder does not arrive')
-                took = time.monotonic() - get.started
-        identical = subprocess.run(['diff', '-rq', folder, get.path('files')], stdout=subprocess.DEVNULL).returncode == 0
+        hashed = seed.event('start', 120)['at'] - seed.started, exact_cpu(seed.pid)
         seed.kill(), tracker.kill()
-        rows.append(row('100,000 files of 4 KiB, hashed', 'swarm', [hashed], 's'))
-        rows.append(row('100,000 files of 4 KiB, moved', 'swarm', [took], 's', cpu_s=getting.cpu(), rss_seed_mib=seeding.peak_mib, rss_get_mib=getting.peak_mib, identical=identical))
-    if 'lt' in bench.everyone:
-        rows += small_by_rival(bench, folder, torrent)
-    shutil.rmtree(os.path.join(bench.work, 'small')), shutil.rmtree(os.path.join(bench.work, 'got'))
-    return rows
-
-
-def small_by_rival(bench, folder, torrent):
-    """The same torrent by libtorrent."""
-    import transfers
-    with open(torrent, 'rb') as f:
-        info = bencode.decode(f.read())[b'info']
-    with hosts.Lan(2) as lan:
-        tracker, own = transfers.tracker_on(lan[0], bench.work), torrent + '.lt'
-        with open(own, 'wb') as f:
-            f.write(bencode.encode({'announce': transfers.announce_at(lan[0]), 'info': info}))
-        lt = bench.everyone['lt']
-        seed = lt.seed(lan[0], bench.work, own, folder)
-        infohash = hashlib.sha1(bencode.encode(info)).digest()
-        case.until(lambda: transfers.scrape(lan[0], transfers.announce_at(lan[0]), infohash)[0], 'libtorrent seeds', 60)
-        into = bench.folder('got-lt')
-        with Account(seed) as seeding:
-            get = lt.get(lan[1], bench.work, own, into)
-            with Account(get) as getting:
-                over = getting.ended(120)
-                took = time.monotonic() - get.started
-        identical = over and subprocess.run(['diff', '-rq', folder, os.path.join(into, 'files')], stdout=subprocess.DEVNULL).returncode == 0
-        seed.kill(), get.kill(), tracker.kill()
-    shutil.rmtree(into)
-    return [row('100,000 files of 4 KiB, moved', 'lt', [took], 's', cpu_s=getting.cpu(), rss_seed_mib=seeding.peak_mib, rss_get_mib=getting.peak_mib, identical=identical)]
+        with transfers.Ground(bench, lan, folder, torrent=torrent) as ground:
+            got = bench.interleaved(bench.among('swarm', 'lt'), lambda n: ground.transfer(n, [n]), rounds=1)
+    shutil.rmtree(os.path.join(bench.work, 'small'))
+    return [with_cpu('100,000 files of 4 KiB, hashed', [hashed]), *transfers.rows_of('100,000 files of 4 KiB, moved', got)]
 
 
 @measure()
@@ -220,47 +184,35 @@ def load(bench):
     with hosts.Local(1) as local:
         looks, loads, memory = [], [], 0
         for _ in range(bench.rounds):
-            look = Swarm(local[0], ['status', torrent], work=bench.work)
-            with Account(look) as spent:
-                case.check(spent.ended(20), 'status does not end')
-                looks.append(time.monotonic() - look.started)
-            case.check(look.wait(1) == 0, 'status of a .torrent fails')
+            looks.append(ran([bench.swarm, 'status', torrent, '--no-config', '--json'], env=clean_environment(bench.folder('home')), stdout=subprocess.DEVNULL))
             get = Swarm(local[0], ['get', torrent, '-f', 'small', '-d', bench.folder('got'), '--interface', local[0].ip4, '--port', '0', '--peer', '127.0.0.1:9'], work=bench.work)
-            loads.append(get.event('start', 20)['at'] - get.started)
+            loads.append((get.event('start', 20)['at'] - get.started, exact_cpu(get.pid)))
             memory = max(memory, get.memory())
             get.kill()
-    return [row('1 TiB: status FILE.torrent', 'swarm', looks, 's', limit=0.5), row('1 TiB: loaded', 'swarm', loads, 's', limit=0.5, rss_get_mib=memory / MIB)]
+    return [with_cpu('1 TiB: status FILE.torrent', looks, 0.5), with_cpu('1 TiB: loaded', loads, 0.5, rss_get_mib=memory / MIB)]
 
 
 @measure()
 def sparse(bench):
     """memory of both ends while a sparse file of 64 GiB moves (6 s of it)"""
-    import transfers
-    place = transfers.real_disk()
-    room = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
-    if room < 70 * GIB:
-        raise CannotMeasure('less than 70 GiB are free in %s, which get asks for before it begins' % place)
-    folder = os.path.join(place, case.PREFIX + '%d-sparse' % os.getpid())
-    os.makedirs(folder)
-    try:
-        with hosts.Lan(2) as lan:
-            data = os.path.join(folder, 'huge.img')
-            with open(data, 'wb') as f:
-                f.truncate(64 * GIB)
-            tracker = Tracker(lan[0], bench.work)
-            seed = Seed(lan[0], bench.work, data, '--piece-size', '16M', tracker=tracker)
-            offered = seed.start['at'] - seed.started
-            get = Get(lan[1], bench.work, 'huge.img', tracker=tracker, folder=os.path.join(folder, 'got'))
-            with Account(seed) as seeding, Account(get) as getting:
-                get.has_pieces(1, seconds=20)
-                time.sleep(6)
-            moved = len(get.good_pieces())
-            get.kill(), seed.kill(), tracker.kill()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return [row('sparse 64 GiB, offered', 'swarm', [offered], 's'),
-            row('sparse 64 GiB, peak of the seed', 'swarm', [seeding.peak_mib], 'MiB', limit=24),
-            row('sparse 64 GiB, peak of the downloader', 'swarm', [getting.peak_mib], 'MiB', limit=40, note='after %d pieces of 16 MiB' % moved)]
+    with on_disk() as folder, hosts.Lan(2) as lan:
+        if shutil.disk_usage(folder).free < 70 * GIB:
+            raise CannotMeasure('less than 70 GiB are free in %s, which get asks for before it begins' % os.path.dirname(folder))
+        data = os.path.join(folder, 'huge.img')
+        with open(data, 'wb') as f:
+            f.truncate(64 * GIB)
+        tracker = Tracker(lan[0], bench.work)
+        seed = Seed(lan[0], bench.work, data, '--piece-size', '16M', tracker=tracker)
+        offered = seed.start['at'] - seed.started, exact_cpu(seed.pid)
+        get = Get(lan[1], bench.work, 'huge.img', tracker=tracker, folder=os.path.join(folder, 'got'))
+        with Account(seed) as seeding, Account(get) as getting:
+            get.has_pieces(1, seconds=20)
+            time.sleep(6)
+        moved = len(get.good_pieces())
+        get.kill(), seed.kill(), tracker.kill()
+    return [with_cpu('sparse 64 GiB, offered', [offered]),
+            row('sparse 64 GiB, peak of the seed', 'swarm', [seeding.peak_mib], 'MiB', limit=24, cpu_s=seeding.cpu()),
+            row('sparse 64 GiB, peak of the downloader', 'swarm', [getting.peak_mib], 'MiB', limit=40, cpu_s=getting.cpu(), note='after %d pieces of 16 MiB' % moved)]
 
 
 @measure()

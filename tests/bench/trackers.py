@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 
-import case
 import hosts
 from account import Account
 from clients import Opentracker

@@ -1,47 +1,54 @@
 """Files that move: one to one, one to many, in pieces of any size, over a long link, to a real disk, among different clients."""
+import hashlib
+import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 
+import bencode
 import case
-import content
 import hosts
-from account import Account
+from account import Account, ran
 from case import MIB
 from clients import scrape
-from measuring import CannotMeasure, measure, median, row, same, torrent_of, tracker_on
+from measuring import CannotMeasure, measure, median, on_disk, row, same, torrent_of, tracker_on
 from process import Process
-from swarm import Get, Seed
+from swarm import Get, Seed, Swarm
 
 LIMIT_S = 120       # a transfer that takes longer counts as that
+FRAME, PAYLOAD = 1514, 1448     # bytes of a full frame on a test host's line, and of content in it
 
 
 class Transfer:
-    """One seed, and downloaders that start together; `wall` ends with the last of them. lan[0] is the seed's host and the tracker's."""
+    """One seed, and downloaders that start together; `wall` ends with the last of them. lan[0] is the seed's host and the tracker's.
+    `then`: what must be done as well before that."""
 
-    def __init__(self, bench, lan, seeder, getters, data, torrent, infohash, folder=None, settle=0.0):
-        everyone, name = bench.everyone, os.path.basename(data)
-        seed = everyone[seeder].seed(lan[0], bench.work, torrent, data)
-        if seeder != 'floor':
-            case.until(lambda: scrape(lan[0], announce_at(lan[0]), infohash)[0], '%s tells the tracker that it seeds' % seeder, 30, every=0.05)
-        time.sleep(settle)
+    def __init__(self, bench, lan, seeder, getters, data, torrent, infohash, folder=None, then=None):
+        name = os.path.basename(data)
+        seed = seeder.seed(lan[0], bench.work, torrent, data)
+        if seeder.name != 'floor':
+            case.until(lambda: scrape(lan[0], announce_at(lan[0]), infohash)[0], '%s tells the tracker that it seeds' % seeder.name, 30, every=0.05)
         folders = [bench.folder('got-%d' % i) if not folder else folder for i in range(len(getters))]
         gets, spent = [], []
         with Account(seed) as seed_spent:
-            began = time.monotonic()
+            began, sent = time.monotonic(), lan[0].sent()
             for host, getter, into in zip(lan[1:], getters, folders):
-                gets.append(everyone[getter].get(host, bench.work, torrent, into))
+                gets.append(getter.get(host, bench.work, torrent, into))
                 spent.append(Account(gets[-1]))
             self.whole = all([s.ended(max(0.1, began + LIMIT_S - time.monotonic())) for s in spent])
+            if then:
+                then()
             self.wall = time.monotonic() - began
             self.seed_cpu = seed_spent.cpu()
+        self.sent = lan[0].sent() - sent    # by the seed's host, headers and all
+        self.each = [s.ended_at - began if s.ended_at else LIMIT_S for s in spent]     # by getter
         for g in gets:
             g.kill()
         seed.kill()
-        self.get_cpu = sum(s.cpu() for s in spent)
+        self.get_cpus = [s.cpu() for s in spent]
+        self.cpu = self.seed_cpu + sum(self.get_cpus)
         self.seed_rss, self.get_rss = seed_spent.peak_mib, max(s.peak_mib for s in spent)
         self.identical = all(same(data, os.path.join(f, name)) for f in folders)
         for f in set(folders):
@@ -49,38 +56,56 @@ class Transfer:
         case.witnesses[:] = [w for w in case.witnesses if w not in (seed, *gets)]
 
 
+class Ground:
+    """Where transfers of one file or folder run: its torrent, and the tracker on the seed's host.
+
+        with Ground(bench, lan, data, piece_kib) as ground:
+            ground.transfer('lt', ['swarm', 'aria2'])       # clients by name, or as objects of rivals.py"""
+
+    def __init__(self, bench, lan, data, piece_kib=None, torrent=None):
+        self.bench, self.lan, self.data = bench, lan, data
+        self.torrent = torrent or torrent_of(data, piece_kib, announce_at(lan[0]))
+        self.infohash = infohash_of(self.torrent)
+
+    def __enter__(self):
+        self.tracker = tracker_on(self.lan[0], self.bench.work)
+        return self
+
+    def __exit__(self, *_):
+        self.tracker.kill()
+
+    def transfer(self, seeder, getters, **more):
+        client = lambda c: self.bench.everyone.get(c, c)
+        return Transfer(self.bench, self.lan, client(seeder), [client(g) for g in getters], self.data, self.torrent, self.infohash, **more)
+
+
 def announce_at(host):
     return 'http://%s:6969/announce' % host.ip4
 
 
-def rows_of(what, transfers, *, base=None, limit=None, cpu=True, note=None):
-    """A row a client, of its transfers. One that did not end counts as the time it was given, and says so."""
-    out = []
-    for who, all_of in transfers.items():
-        late = '' if all(t.whole for t in all_of) else 'given up after %d s' % LIMIT_S
-        out.append(row(what, who, [t.wall for t in all_of], 's', base=base, limit=limit if who == 'swarm' else None,
-                       cpu_s=median([t.seed_cpu + t.get_cpu for t in all_of]) if cpu else None,
-                       rss_seed_mib=max(t.seed_rss for t in all_of), rss_get_mib=max(t.get_rss for t in all_of),
-                       identical=not late and all(t.identical for t in all_of), note=late or note))
-    return out
-
-
-def moved(bench, lan, data, piece_kib, names, downloaders=1, rounds=None, **more):
-    """{name: [Transfer, …]}, interleaved."""
-    torrent = torrent_of(data, piece_kib, announce_at(lan[0]))
-    tracker = tracker_on(lan[0], bench.work)
-    infohash = infohash_of(torrent)
-    once = lambda n: Transfer(bench, lan, n, [n] * downloaders, data, torrent, infohash, **more)
-    out = bench.interleaved(names, once, rounds)
-    tracker.kill()
-    return out
-
-
 def infohash_of(torrent):
-    import bencode
-    import hashlib
     with open(torrent, 'rb') as f:
         return hashlib.sha1(bencode.encode(bencode.decode(f.read())[b'info'])).digest()
+
+
+def outcome(transfers, note=None):
+    """Columns of a row of these. One that did not end counts as the time that it was given, and says so."""
+    if not all(t.whole for t in transfers):
+        return {'identical': False, 'late': True, 'note': 'given up after %d s' % LIMIT_S}
+    return {'identical': all(t.identical for t in transfers), 'note': note}
+
+
+def rows_of(what, transfers, *, base=None, limit=None, note=None):
+    """A row a client, of its transfers."""
+    return [row(what, who, [t.wall for t in all_of], 's', base=base, limit=limit if who == 'swarm' else None, cpu_s=median([t.cpu for t in all_of]),
+                rss_seed_mib=max(t.seed_rss for t in all_of), rss_get_mib=max(t.get_rss for t in all_of),
+                **outcome(all_of, note)) for who, all_of in transfers.items()]
+
+
+def moved(bench, lan, data, piece_kib, names, downloaders=1, rounds=None):
+    """{name: [Transfer, …]}, each client with itself, interleaved."""
+    with Ground(bench, lan, data, piece_kib) as ground:
+        return bench.interleaved(names, lambda n: ground.transfer(n, [n] * downloaders), rounds)
 
 
 @measure()
@@ -124,27 +149,26 @@ def cross(bench):
     """swarm with other clients, both ways, beside each with itself; 256 MiB"""
     data, rows = bench.file(256), []
     bench.touch(1024)
-    with hosts.Lan(2) as lan:
-        torrent = torrent_of(data, 256, announce_at(lan[0]))
-        infohash, tracker = infohash_of(torrent), tracker_on(lan[0], bench.work)
+    with hosts.Lan(2) as lan, Ground(bench, lan, data, 256) as ground:
         for other in bench.among('lt', 'aria2'):
             ways = {'%s to %s' % w: w for w in ((other, other), ('swarm', other), (other, 'swarm'))}
-            once = lambda n: Transfer(bench, lan, ways[n][0], [ways[n][1]], data, torrent, infohash)
-            for r in rows_of('with ' + other, bench.interleaved(list(ways), once, min(2, bench.rounds)), base='%s to %s' % (other, other)):
+            got = bench.interleaved(list(ways), lambda n: ground.transfer(ways[n][0], [ways[n][1]]), min(2, bench.rounds))
+            for r in rows_of('with ' + other, got, base='%s to %s' % (other, other)):
                 r['limit'] = 1.0 if 'swarm' in r['who'] else None
                 rows.append(r)
-        tracker.kill()
     return rows
+
+
+CROWD_MIB, CROWD, CROWD_MBIT = 64, 8, 100
 
 
 @measure()
 def crowd(bench):
     """a flash crowd: 8 downloaders that start together, every host 100 Mbit/s each way, 64 MiB"""
-    data, n = bench.file(64), 8
-    ideal = 64 * MIB * 8 / (100e6 * 1448 / 1514)
-    names = bench.among('swarm', 'lt', 'aria2')
-    with hosts.Lan(n + 1, mbit=100) as lan:
-        rows = rows_of('flash crowd of 8', moved(bench, lan, data, 256, names, n, rounds=1), limit=None)
+    data = bench.file(CROWD_MIB)
+    ideal = CROWD_MIB * MIB * 8 / (CROWD_MBIT * 1e6 * PAYLOAD / FRAME)
+    with hosts.Lan(CROWD + 1, mbit=CROWD_MBIT) as lan:
+        rows = rows_of('flash crowd of 8', moved(bench, lan, data, 256, bench.among('swarm', 'lt', 'aria2'), CROWD, rounds=1))
     for r in rows:
         r['note'] = '%.2f × one transfer at full rate' % (r['value'] / ideal)
     return rows
@@ -202,21 +226,30 @@ def far(bench):
 def far_over(bench, lan, data):
     size, server = os.path.getsize(data), Process(lan[0], ['iperf3', '-s', '-B', lan[0].ip4, '-p', '5201'], name='iperf3 -s')
     case.until(lambda: listens(lan[0], 5201), 'iperf3 listens', 5)
-    torrent = torrent_of(data, 512, announce_at(lan[0]))
-    tracker, infohash = tracker_on(lan[0], bench.work), infohash_of(torrent)
 
     def once(name):
         if name == 'iperf3':
             said = Process(lan[1], ['iperf3', '-c', lan[0].ip4, '-B', lan[1].ip4, '-p', '5201', '-R', '-n', str(size), '-J'], name='iperf3 -c')
             said.wait(LIMIT_S)
-            import json
-            return json.loads(said.out)['end']['sum_received']['bits_per_second'] / 8 / MIB, True
-        t = Transfer(bench, lan, name, [name], data, torrent, infohash)
-        return size / t.wall / MIB, t.identical
-    got = bench.interleaved(['iperf3', *bench.among('swarm', 'lt')], once, min(2, bench.rounds))
-    server.kill(), tracker.kill()
-    return [row('40 ms, 1 Gbit/s, 512 MiB', who, [v for v, _ in all_of], 'MiB/s', better='more', base='iperf3', limit=0.9 if who == 'swarm' else None,
-                identical=all(i for _, i in all_of)) for who, all_of in got.items()]
+            end = json.loads(said.out)['end']
+            return end['sum_received']['bits_per_second'] / 8 / MIB, end['sum_received']['seconds'] * both_cpu(end['cpu_utilization_percent']), True
+        t = ground.transfer(name, [name])
+        return size / t.wall / MIB, t.cpu, t.identical
+    with Ground(bench, lan, data, 512) as ground:
+        got = bench.interleaved(['iperf3', *bench.among('swarm', 'lt')], once, min(2, bench.rounds))
+    server.kill()
+    return rates('40 ms, 1 Gbit/s, 512 MiB', got, 'iperf3')
+
+
+def both_cpu(percent):
+    """What iperf3 says of both sides, as a part of one core."""
+    return (percent['host_total'] + percent['remote_total']) / 100
+
+
+def rates(what, got, base):
+    """A row a client of (MiB/s, CPU seconds, whether all is well)."""
+    return [row(what, who, [v for v, *_ in all_of], 'MiB/s', better='more', base=base, limit=0.9 if who == 'swarm' else None,
+                cpu_s=median([c for _, c, _ in all_of]), identical=all(i for *_, i in all_of)) for who, all_of in got.items()]
 
 
 def listens(host, port):
@@ -230,41 +263,21 @@ def listens(host, port):
 @measure()
 def disk(bench):
     """to a real disk, beside dd conv=fsync and the floor; 512 MiB"""
-    place = os.environ.get('SWARM_BENCH_DISK') or real_disk()
     data = bench.file(512)
-    size, folder = os.path.getsize(data), os.path.join(place, case.PREFIX + '%d-disk' % os.getpid())
-    os.makedirs(folder)
-    try:
-        with hosts.Lan(2) as lan:
-            torrent = torrent_of(data, 512, announce_at(lan[0]))
-            tracker, infohash = tracker_on(lan[0], bench.work), infohash_of(torrent)
+    size = os.path.getsize(data)
 
-            def once(name):
-                target = os.path.join(folder, os.path.basename(data))
-                os.sync()
-                if name == 'dd':
-                    began = time.monotonic()
-                    subprocess.run(['dd', 'if=' + data, 'of=' + target, 'bs=1M', 'conv=fsync'], check=True, capture_output=True)
-                    took = time.monotonic() - began
-                    os.remove(target)
-                    return size / took / MIB, True
-                t = Transfer(bench, lan, name, [name], data, torrent, infohash, folder=os.path.join(folder, 'got'))
-                return size / t.wall / MIB, t.identical
-            got = bench.interleaved(['dd', *bench.among('floor', 'swarm')], once)
-            tracker.kill()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    slower = min(('dd', 'floor'), key=lambda n: median([v for v, _ in got[n]]))
-    return [row('to a disk, 512 MiB', who, [v for v, _ in all_of], 'MiB/s', better='more', base=slower, limit=0.9 if who == 'swarm' else None,
-                identical=all(i for _, i in all_of)) for who, all_of in got.items()]
-
-
-def real_disk():
-    """A folder that is not in memory."""
-    for place in (os.environ.get('TMPDIR'), '/var/tmp', '/tmp', os.getcwd()):
-        if place and os.path.isdir(place) and subprocess.run(['stat', '-f', '-c', '%T', place], capture_output=True, text=True).stdout.strip() not in ('tmpfs', 'ramfs'):
-            return place
-    raise CannotMeasure('every folder here is in memory; SWARM_BENCH_DISK names one that is not')
+    def once(name):
+        os.sync()
+        if name == 'dd':
+            target = os.path.join(folder, os.path.basename(data))
+            took, cpu = ran(['dd', 'if=' + data, 'of=' + target, 'bs=1M', 'conv=fsync', 'status=none'])
+            os.remove(target)
+            return size / took / MIB, cpu, True
+        t = ground.transfer(name, [name], folder=os.path.join(folder, 'got'))
+        return size / t.wall / MIB, t.cpu, t.identical
+    with on_disk() as folder, hosts.Lan(2) as lan, Ground(bench, lan, data, 512) as ground:
+        got = bench.interleaved(['dd', *bench.among('floor', 'swarm')], once)
+    return rates('to a disk, 512 MiB', got, min(('dd', 'floor'), key=lambda n: median([v for v, *_ in got[n]])))
 
 
 @measure()
@@ -288,7 +301,6 @@ class SeedUnder:
     """A seed under strace, which passes on no signal: its child is told to end."""
 
     def __init__(self, prefix, host, work, data, torrent):
-        from swarm import Swarm
         self.process = Swarm(host, ['seed', data, '--torrent', torrent, '--interface', host.ip4, '--port', '6881'], work=work, prefix=prefix)
         self.process.event('start', 60)
 

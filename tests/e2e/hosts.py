@@ -135,8 +135,15 @@ class LanHost(Host):
 
     def received(self):
         """Bytes that reached this host so far, headers and all."""
+        return self._counter(0)
+
+    def sent(self):
+        """Bytes that left it."""
+        return self._counter(8)
+
+    def _counter(self, column):
         with self.inside(), open('/proc/thread-self/net/dev') as f:
-            return int(re.search(r'^\s*v0:\s*(\d+)', f.read(), re.M)[1])
+            return int(re.search(r'^\s*v0:(.*)', f.read(), re.M)[1].split()[column])
 
 
 PREFIX = 'swt'
