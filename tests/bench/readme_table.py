@@ -3,29 +3,23 @@
     readme_table.py RESULTS.json README.md     writes the table between the two marks
     readme_table.py --check README.md          fails unless what stands between them has the shape that this writes
 
-A line of the table is a measure: swarm's figure, everybody else's, and who is ahead of swarm by more than 5 %."""
+A line of the table: swarm's figure, everybody else's, who is ahead of swarm by more than 5 %, and the measure that it is of."""
 import re
 import sys
 
 import results
+from results import is_other
 
 BEGIN, END = '<!-- numbers: written by tests/bench/readme_table.py -->', '<!-- end of numbers -->'
-HEAD = ['| | swarm | beside it | ahead of swarm |', '|---|---|---|---|']
-OTHERS = ('floor', 'lt', 'aria2', 'rtorrent', 'transmission', 'mktorrent', 'opentracker', 'iperf3', 'dd')
+HEAD = ['| | swarm | beside it | ahead of swarm | measure |', '|---|---|---|---|---|']
 AHEAD = 1.05
 
-FIGURE = r'(?:[\w, ]+: )?[\d,]+(?:\.\d+)? \S+'
-COSTS = r'(?: \((?:[\d,.]+ CPU s)?(?:, )?(?:[\d,.]+(?: / [\d,.]+)? MiB)?\))?'
-CELLS = [re.compile(p) for p in (r'\S.*', r'{f}{c}(?:; {f}{c})*'.format(f=FIGURE, c=COSTS), r'(?:{f}(?:; {f})*)?'.format(f=FIGURE), r'(?:[\w, ]+)?')]
-
-
-def is_other(who):
-    """Somebody else, or somebody else with himself."""
-    return all(end in OTHERS for end in who.split(' to '))
+FIGURE = r'(?:[\w,+ ]+: )?(?:> )?[\d,]+(?:\.\d+)? \S+?(?: \((?:[\d,.]+ CPU s)?(?:, )?(?:[\d,.]+(?: / [\d,.]+)? MiB)?\))?'
+CELLS = [re.compile(p.replace('{f}', FIGURE)) for p in (r'\S.*', r'{f}(?:; {f})*', r'(?:{f}(?:; {f})*)?', r'(?:[\w, ]+)?', r'\w+')]
 
 
 def figure(r, name):
-    return '%s%s %s' % (name + ': ' if name else '', results.figure(r['value']), r['unit'])
+    return (name + ': ' if name else '') + results.value(r) + costs(r)
 
 
 def costs(r):
@@ -35,23 +29,26 @@ def costs(r):
     return ' (%s)' % ', '.join(parts) if parts else ''
 
 
-def line(what, rows):
-    others, ours = [r for r in rows if is_other(r['who'])], [r for r in rows if not is_other(r['who'])]
-    mine = '; '.join(figure(r, '' if r['who'] == 'swarm' else r['who']) + costs(r) for r in ours)
+def line(measure, what, rows):
+    others, ours = [r for r in rows if is_other(r)], [r for r in rows if not is_other(r)]
     less = ours[0]['better'] == 'less'
     ahead = [r['who'] for r in others if (ours[0]['value'] / r['value'] if less else r['value'] / ours[0]['value']) > AHEAD]
-    return '| %s | %s | %s | %s |' % (what, mine, '; '.join(figure(r, r['who']) for r in others), ', '.join(ahead))
+    return '| %s | %s | %s | %s | %s |' % (what, '; '.join(figure(r, '' if r['who'] == 'swarm' else r['who']) for r in ours),
+                                           '; '.join(figure(r, r['who']) for r in others), ', '.join(ahead), measure)
 
 
 def section(kept):
     rounds = sorted({len(r['samples']) for r in kept['rows']})
-    said = ('Measured by `SWARM_BENCH=all meson compile -C build bench` or parts of it, on %s: each the median of %s\n'
-            'interleaved round%s. CPU seconds are those of both sides, MiB the peak memory of the seed and of the downloader. `floor` is a program\n'
-            'without any protocol (tests/bench/floor.cc).' % (kept['machine'], ' to '.join(str(n) for n in sorted({rounds[0], rounds[-1]})), 's' * (rounds[-1] > 1)))
-    by_what = {}
+    known = {'lt': 'lt is libtorrent', 'rtorrent': 'rTorrent', 'transmission': 'Transmission', 'dd': 'dd of coreutils'}
+    clients = ', '.join('%s %s' % (known.get(name, name), version) for name, version in sorted(kept['clients'].items()))
+    said = ('Measured by `meson compile -C build bench`, a line alone by `SWARM_BENCH=MEASURE meson compile -C build bench` with the name in its last\n'
+            'column, on %s: each the median of %s interleaved round%s.\nCPU seconds are those of both sides, MiB the peak memory of the seed and of the downloader; `>` stands before what was given up then.\n'
+            '`floor` is a program without any protocol (tests/bench/floor.cc)%s.' %
+            (kept['machine'], ' to '.join(str(n) for n in sorted({rounds[0], rounds[-1]})), 's' * (rounds[-1] > 1), '; ' + clients if clients else ''))
+    of = {}
     for r in kept['rows']:
-        by_what.setdefault(r['what'], []).append(r)
-    lines = [line(what, rows) for what, rows in by_what.items() if any(not is_other(r['who']) for r in rows)]
+        of.setdefault((r['measure'], r['what']), []).append(r)
+    lines = [line(*key, rows) for key, rows in of.items() if any(not is_other(r) for r in rows)]
     return '\n'.join([BEGIN, said, '', *HEAD, *lines, END])
 
 

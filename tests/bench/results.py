@@ -1,27 +1,41 @@
-"""The rows that were measured: kept as JSON, shown as a table."""
+"""The rows that were measured: kept as JSON, shown as a table.
+
+The file: {"machine": …, "clients": {who: name and version}, "rows": [measuring.row() with `measure`, `command` and `times`, the quotient to
+its base], "measures": {name: {"took_s": …, "binary": what was measured}}}."""
 import json
 import os
 
+OTHERS = {'floor', 'lt', 'aria2', 'rtorrent', 'transmission', 'mktorrent', 'opentracker', 'iperf3', 'dd'}
+
+
+def is_other(r):
+    """Whether the row is somebody else's: alone, or with himself."""
+    return set(r['who'].split(' to ')) <= OTHERS
+
 
 def load(path):
-    if not os.path.exists(path):
-        return {'machine': '', 'rows': []}
-    with open(path) as f:
-        return json.load(f)
+    kept = {'machine': '', 'clients': {}, 'rows': [], 'measures': {}}
+    if os.path.exists(path):
+        with open(path) as f:
+            kept.update(json.load(f))
+    return kept
 
 
-def keep(path, measure, rows, machine, command):
-    """Replaces the rows of this measure."""
+def keep(path, measure, rows, order, *, machine, clients, command, **about):
+    """Replaces the rows of this measure, or puts them where `order` has it."""
     kept = load(path)
-    others = [r for r in kept['rows'] if r['measure'] != measure]
     rows = [{'measure': measure, 'command': command, **r} for r in rows]
     for r in rows:
         if r.get('base'):
             base = next((b for b in rows if b['what'] == r['what'] and b['who'] == r['base']), None)
             r['times'] = round(r['value'] / base['value'], 4) if base and base['value'] else None
+    kept['rows'] = [r for r in kept['rows'] if r['measure'] != measure] + rows
+    kept['rows'].sort(key=lambda r: order.index(r['measure']) if r['measure'] in order else len(order))
+    kept.update(machine=machine, clients={**kept['clients'], **clients})
+    kept['measures'][measure] = about
     temporary = path + '.new'
     with open(temporary, 'w') as f:
-        json.dump({'machine': machine, 'rows': others + rows}, f, indent=1)
+        json.dump(kept, f, indent=1)
         f.write('\n')
     os.replace(temporary, path)
 
@@ -31,6 +45,11 @@ def figure(value):
     if value >= 100:
         return '{:,.0f}'.format(value)
     return '%.1f' % value if value >= 10 else '%.2f' % value if value >= 0.1 else '%.3f' % value
+
+
+def value(r):
+    """A row's figure with its unit; what was given up took longer."""
+    return '%s%s %s' % ('> ' if r.get('late') else '', figure(r['value']), r['unit'])
 
 
 def met(r):
@@ -48,7 +67,7 @@ def cells(r):
     low, high = min(r['samples']), max(r['samples'])
     limit = '' if r.get('limit') is None else '%s %g%s%s' % ('≤' if r['better'] == 'less' else '≥', r['limit'], ' ×' if r.get('base') else '', '' if met(r) is not False else ' MISSED')
     memory = ' / '.join(figure(r[k]) for k in ('rss_seed_mib', 'rss_get_mib') if k in r)
-    return [r['what'], r['who'], '%s %s' % (figure(r['value']), r['unit']),
+    return [r['what'], r['who'], value(r),
             '%.2f × %s' % (r['times'], r['base']) if r.get('times') and r['who'] != r['base'] else '', limit,
             figure(r['cpu_s']) if 'cpu_s' in r else '', memory,
             '%s–%s' % (figure(low), figure(high)) if len(r['samples']) > 1 else '', r.get('note', '')]

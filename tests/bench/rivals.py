@@ -1,11 +1,11 @@
 """Who is measured: swarm, the floor, and other people's clients set for speed. Each seeds and gets as a process on a test host."""
 import os
-import shutil
+import re
 import subprocess
 
 import clients
-from clients import HERE as INTEROP, PYTHON, PORT, Place
-from process import Process, clean_environment
+from clients import PYTHON, PORT
+from process import Process
 from swarm import Get, Seed
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -50,9 +50,6 @@ class Floor:
 class Rival:
     """A client of tests/interop with its own words for speed."""
 
-    def available(self):
-        return super().available()
-
     def seed(self, host, work, torrent, data):
         return super().seed(host, work, torrent, os.path.dirname(data))
 
@@ -91,12 +88,16 @@ def everyone(programs):
     return {c.name: c for c in (Floor(programs), SwarmClient(), Libtorrent(), Aria2(), Rtorrent(), Transmission())}
 
 
-def version(name):
-    """What a rival says of itself."""
-    asked = {'lt': [PYTHON, '-c', 'import libtorrent; print("libtorrent", libtorrent.__version__)'], 'aria2': ['aria2c', '--version'],
-             'mktorrent': ['mktorrent', '-h'], 'rtorrent': ['rtorrent', '-h'], 'opentracker': ['dpkg-query', '-W', 'opentracker']}
-    if name not in asked or not shutil.which(asked[name][0]):
-        return name
-    said = subprocess.run(asked[name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL).stdout
-    words = said.split('\n')[0].split()
-    return ' '.join(words[:3]) if words else name
+VERSION = {'lt': [PYTHON, '-c', 'import libtorrent; print(libtorrent.__version__)'], 'opentracker': ['dpkg-query', '-W', 'opentracker'],
+           'mktorrent': ['mktorrent', '-h'], 'rtorrent': ['rtorrent', '-h'], 'transmission': ['transmission-cli', '--version'],
+           **{name: [program, '--version'] for name, program in (('aria2', 'aria2c'), ('iperf3', 'iperf3'), ('dd', 'dd'))}}
+
+
+def versions(rows):
+    """What those in these rows say of themselves, {name: version}."""
+    found = {}
+    for name in sorted({n for r in rows for n in r['who'].split(' to ')} & set(VERSION)):
+        said = subprocess.run(VERSION[name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL).stdout
+        number = re.search(r'\d+\.\d[\w.~+-]*', said)
+        found[name] = number[0].rstrip('.') if number else '?'
+    return found
