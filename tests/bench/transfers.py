@@ -175,6 +175,27 @@ def crowd(bench):
 
 
 @measure()
+def mixed_flash(bench):
+    """a flash crowd of 4 swarm and 4 libtorrent nodes from a swarm seed, beside 8 of libtorrent from one of theirs; 100 Mbit/s, 64 MiB"""
+    if not bench.among('lt'):
+        raise CannotMeasure('libtorrent is not measured')
+    data, half = bench.file(CROWD_MIB), CROWD // 2
+    ways = {'mixed': ('swarm', ['swarm', 'lt'] * half), 'lt': ('lt', ['lt'] * CROWD)}
+    with hosts.Lan(CROWD + 1, mbit=CROWD_MBIT) as lan, Ground(bench, lan, data, 256) as ground:
+        got = bench.interleaved(list(ways), lambda n: ground.transfer(*ways[n]))
+    # Who of a crowd is looked at: the numbers of its downloaders.
+    looked_at = {'all': ('mixed', range(CROWD)), 'swarm nodes': ('mixed', range(0, CROWD, 2)), 'lt nodes': ('mixed', range(1, CROWD, 2)), 'lt': ('lt', range(CROWD))}
+    rows = []
+    for what, of in (('last whole', max), ('median', median)):
+        for who, (crowd_of, which) in looked_at.items():
+            transfers = got[crowd_of]
+            rows.append(row('4 swarm + 4 lt, ' + what, who, [of([t.each[i] for i in which]) for t in transfers], 's', base='lt', limit=1.0 if who != 'lt' else None,
+                            cpu_s=median([t.seed_cpu * (len(which) == CROWD) + sum(t.get_cpus[i] for i in which) for t in transfers]),
+                            **outcome(transfers, 'the seed sends %.2f copies' % median([t.sent / (CROWD_MIB * MIB * FRAME / PAYLOAD) for t in transfers]) if len(which) == CROWD else None)))
+    return rows
+
+
+@measure()
 def peers64(bench):
     """one downloader from 64 whole peers beside one from one, CPU a byte; 512 MiB"""
     data, rows = bench.file(512), []
@@ -317,4 +338,4 @@ def total_calls(path):
         return int(next(re.search(r'(\d+)\s+(?:\d+\s+)?total', l)[1] for l in f if l.rstrip().endswith('total')))
 
 
-MEASURES = {f.__name__: f for f in (pair, sizes, fan, cross, crowd, peers64, far, disk, calls)}
+MEASURES = {f.__name__: f for f in (pair, sizes, fan, cross, crowd, mixed_flash, peers64, far, disk, calls)}
