@@ -21,8 +21,26 @@ class SwarmClient:
     def seed(self, host, work, torrent, data):
         return Seed(host, work, data, '--torrent', torrent, *self.options)
 
+    def get(self, host, work, torrent, folder, prefix=()):
+        return Get(host, work, torrent, *self.options, folder=folder, prefix=prefix)
+
+
+class WithoutSyncs(SwarmClient):
+    """swarm whose downloads take every sync for done (no_syncs.cc)."""
+    WORDS = {'d': 'fdatasync', 'f': 'fsync', 's': 'syncfs', 'r': 'sync_file_range'}
+
+    def __init__(self, programs, work):
+        self.library, self.log = os.path.join(programs, 'no_syncs.so'), os.path.join(work, 'syncs-left-out')
+
     def get(self, host, work, torrent, folder):
-        return Get(host, work, torrent, *self.options, folder=folder)
+        open(self.log, 'w').close()
+        return super().get(host, work, torrent, folder, prefix=('env', 'LD_PRELOAD=' + self.library, 'NO_SYNCS_LOG=' + self.log))
+
+    def left_out(self):
+        """What the last download asked for in vain, in words; nothing when its calls go another way."""
+        with open(self.log) as f:
+            letters = f.read()
+        return ', '.join('%d %s' % (letters.count(l), word) for l, word in self.WORDS.items() if l in letters)
 
 
 class Floor:

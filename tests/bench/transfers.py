@@ -4,12 +4,15 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import time
 
 import bencode
 import case
+import disks
 import hosts
+import rivals
 from account import Account, ran
 from case import MIB
 from clients import scrape
@@ -301,6 +304,37 @@ def disk(bench):
     return rates('to a disk, 512 MiB', got, min(('dd', 'floor'), key=lambda n: median([v for v, *_ in got[n]])))
 
 
+SYNC_MIB, SYNC_ROUNDS = 1024, 10
+
+
+@measure()
+def sync(bench):
+    """what syncs cost: get of 1 GiB onto ext4 in memory with all of them, with none, and with none but one when it is whole"""
+    data = bench.file(SYNC_MIB)
+    bench.touch(2048)
+    without = rivals.WithoutSyncs(bench.programs, bench.work)
+    ways = {'swarm': (bench.everyone['swarm'], None), 'without syncs': (without, None), 'without, then one sync': (without, lambda: disks.sync(folder))}
+
+    def once(name):
+        client, then = ways[name]
+        disks.sync(folder)
+        t = ground.transfer('swarm', [client], folder=os.path.join(folder, 'got'), then=then)
+        if client is without and not without.left_out():
+            raise CannotMeasure('no sync of swarm could be left out: is it linked statically?')
+        return t
+    try:
+        place, said = disks.Ext4(bench.work, SYNC_MIB * 3 // 2), 'ext4 in memory'
+    except case.Skip:
+        place, said = on_disk(), 'a disk'
+    with place as folder, hosts.Lan(2) as lan, Ground(bench, lan, data, 1024) as ground:
+        got = bench.interleaved(list(ways), once, max(SYNC_ROUNDS, bench.rounds))
+    rows = rows_of('1 GiB to %s, what syncs cost' % said, got, base='without syncs', limit=1.03)
+    for r in rows:
+        low, _, high = statistics.quantiles((t.wall / n.wall for t, n in zip(got[r['who']], got['without syncs'])), n=4)
+        r['note'] = 'left out: ' + without.left_out() if r['who'] == 'without syncs' else 'half of the rounds within %.2f–%.2f ×' % (low, high)
+    return rows
+
+
 @measure()
 def calls(bench):
     """system calls a MiB of a pair, 256 MiB (strace -c)"""
@@ -338,4 +372,4 @@ def total_calls(path):
         return int(next(re.search(r'(\d+)\s+(?:\d+\s+)?total', l)[1] for l in f if l.rstrip().endswith('total')))
 
 
-MEASURES = {f.__name__: f for f in (pair, sizes, fan, cross, crowd, mixed_flash, peers64, far, disk, calls)}
+MEASURES = {f.__name__: f for f in (pair, sizes, fan, cross, crowd, mixed_flash, peers64, far, disk, sync, calls)}
