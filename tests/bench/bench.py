@@ -52,7 +52,7 @@ def main():
     if kept['machine'] not in ('', machine()):
         sys.exit('%s is of another machine (%s); SWARM_BENCH_JSON names another file' % (file, kept['machine']))
     chosen = names(os.environ.get('SWARM_BENCH', ''), {n for n, about in kept['measures'].items() if about['binary'] == binary})
-    case.run(lambda work: measure_all(chosen, Bench(swarm, programs, work), file, binary), bytes_needed=8 << 30, quiet=True)
+    case.run(lambda work: measure_all(chosen, Bench(swarm, programs, work), file, binary), bytes_needed=6 << 30, quiet=True)
 
 
 def names(text, measured):

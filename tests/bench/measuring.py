@@ -47,9 +47,9 @@ class Bench:
         """Those of `wanted` that take part."""
         return [n for n in wanted if n in self.everyone]
 
-    def file(self, mib, at=None):
+    def file(self, mib):
         """A file of random bytes; the machine has touched the memory that its copies need."""
-        path = os.path.join(at or self.work, 'source-%d' % mib, 'big-%d.bin' % mib)
+        path = os.path.join(self.work, 'source-%d' % mib, 'big-%d.bin' % mib)
         if not os.path.exists(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, 'wb') as f:
