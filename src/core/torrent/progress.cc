@@ -6,8 +6,7 @@ namespace swarm::core {
 
 namespace {
 constexpr std::uint64_t save_bytes = 64u << 20;
-constexpr Duration save_interval = 2s;
-constexpr Duration first_save_interval = 200ms;
+constexpr Duration save_interval = 2s, full_save_interval = 500ms, first_save_interval = 200ms;
 }  // namespace
 
 Progress::Progress(std::uint64_t bytes_total, std::uint32_t piece_bytes, Bitfield verified,
@@ -56,8 +55,8 @@ void Progress::sum(PieceIndex piece, Change change) {
 
 std::optional<Instant> Progress::save_due() const {
   if (saving_ || bytes_unsaved_ == 0) return std::nullopt;
-  if (bytes_unsaved_ >= save_bytes) return first_unsaved_;
-  return first_unsaved_ + (saved_ ? save_interval : first_save_interval);
+  if (!saved_) return first_unsaved_ + first_save_interval;
+  return first_unsaved_ + (bytes_unsaved_ >= save_bytes ? full_save_interval : save_interval);
 }
 
 void Progress::save_begun() {
