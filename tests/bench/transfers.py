@@ -304,15 +304,18 @@ def disk(bench):
     return rates('to a disk, 512 MiB', got, min(('dd', 'floor'), key=lambda n: median([v for v, *_ in got[n]])))
 
 
-SYNC_MIB, SYNC_ROUNDS = 1024, 10
+SYNC_ROUNDS = 10
 
 
 @measure()
 def sync(bench):
-    """what syncs cost: get of 1 GiB onto ext4 in memory with all of them, with none, and with none but one when it is whole"""
-    data = bench.file(SYNC_MIB)
+    """what syncs cost: get onto ext4 in memory with all of them, with none, and with none but one when it is whole; at full speed and at 1 Gbit/s"""
     bench.touch(2048)
-    without = rivals.WithoutSyncs(bench.programs, bench.work)
+    return sync_costs(bench, '1 GiB', 1024, None) + sync_costs(bench, '256 MiB at 1 Gbit/s', 256, 1000)
+
+
+def sync_costs(bench, moved_said, mib, mbit):
+    data, without = bench.file(mib), rivals.WithoutSyncs(bench.programs, bench.work)
     ways = {'swarm': (bench.everyone['swarm'], None), 'without syncs': (without, None), 'without, then one sync': (without, lambda: disks.sync(folder))}
 
     def once(name):
@@ -323,12 +326,12 @@ def sync(bench):
             raise CannotMeasure('no sync of swarm could be left out: is it linked statically?')
         return t
     try:
-        place, said = disks.Ext4(bench.work, SYNC_MIB * 3 // 2), 'ext4 in memory'
+        place, said = disks.Ext4(bench.work, mib * 3 // 2), 'ext4 in memory'
     except case.Skip:
         place, said = on_disk(), 'a disk'
-    with place as folder, hosts.Lan(2) as lan, Ground(bench, lan, data, 1024) as ground:
+    with place as folder, hosts.Lan(2, mbit=mbit) as lan, Ground(bench, lan, data, 1024) as ground:
         got = bench.interleaved(list(ways), once, max(SYNC_ROUNDS, bench.rounds))
-    rows = rows_of('1 GiB to %s, what syncs cost' % said, got, base='without syncs', limit=1.03)
+    rows = rows_of('%s to %s, what syncs cost' % (moved_said, said), got, base='without syncs', limit=1.03)
     for r in rows:
         low, _, high = statistics.quantiles((t.wall / n.wall for t, n in zip(got[r['who']], got['without syncs'])), n=4)
         r['note'] = 'left out: ' + without.left_out() if r['who'] == 'without syncs' else 'half of the rounds within %.2f–%.2f ×' % (low, high)
