@@ -304,17 +304,17 @@ def disk(bench):
     return rates('to a disk, 512 MiB', got, min(('dd', 'floor'), key=lambda n: median([v for v, *_ in got[n]])))
 
 
-SYNC_ROUNDS = 10
+SYNC_ROUNDS, SYNC_ROUNDS_OF_LINE = 10, 5     # at the least; where a line sets the pace, rounds differ by 1 %
 
 
 @measure()
 def sync(bench):
     """what syncs cost: get onto ext4 in memory with all of them, with none, and with none but one when it is whole; at full speed and at 1 Gbit/s"""
     bench.touch(2048)
-    return sync_costs(bench, '1 GiB', 1024, None) + sync_costs(bench, '256 MiB at 1 Gbit/s', 256, 1000)
+    return sync_costs(bench, '1 GiB', 1024, None, SYNC_ROUNDS) + sync_costs(bench, '256 MiB at 1 Gbit/s', 256, 1000, SYNC_ROUNDS_OF_LINE)
 
 
-def sync_costs(bench, moved_said, mib, mbit):
+def sync_costs(bench, moved_said, mib, mbit, rounds_min):
     data, without = bench.file(mib), rivals.WithoutSyncs(bench.programs, bench.work)
     ways = {'swarm': (bench.everyone['swarm'], None), 'without syncs': (without, None), 'without, then one sync': (without, lambda: disks.sync(folder))}
 
@@ -330,7 +330,7 @@ def sync_costs(bench, moved_said, mib, mbit):
     except case.Skip:
         place, said = on_disk(), 'a disk'
     with place as folder, hosts.Lan(2, mbit=mbit) as lan, Ground(bench, lan, data, 1024) as ground:
-        got = bench.interleaved(list(ways), once, max(SYNC_ROUNDS, bench.rounds))
+        got = bench.interleaved(list(ways), once, max(rounds_min, bench.rounds))
     rows = rows_of('%s to %s, what syncs cost' % (moved_said, said), got, base='without syncs', limit=1.03)
     for r in rows:
         low, _, high = statistics.quantiles((t.wall / n.wall for t, n in zip(got[r['who']], got['without syncs'])), n=4)
