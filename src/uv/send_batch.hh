@@ -6,8 +6,9 @@
 // 2. The loop sends only what is in the page cache (Reading::cached); for the rest a worker sends the batch, and may wait
 //    for a disk.
 // 3. Up to 256 KiB, messages and consecutive payload, are read with one call and sent with one call. Rationale: sendfile
-//    would save a copy, but goes block by block, for a header stands before each: the segments are a quarter as large, and
-//    that costs both ends more than the copy does.
+//    and splice would save a copy, but go block by block, for a header stands before each: the segments are smaller, and that
+//    costs both ends more than the copy does. To map the page cache for the call saves it too, and costs as much in faults
+//    and unmapping.
 // 4. What cannot be read ends the stream: its place in it is taken already.
 // Memory: the messages and some 30 bytes a block; it does not grow with the payload.
 #pragma once
