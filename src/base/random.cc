@@ -31,10 +31,11 @@ std::uint64_t Random::next() noexcept {
 
 std::uint64_t Random::below(std::uint64_t bound) noexcept {
   SWARM_CHECK(bound > 0);
-  const auto uneven =
-      (0 - bound) % bound;  // 2^64 mod bound: that many numbers are refused, so that the rest divides evenly
+  // 2^64 mod bound numbers, the lowest, are refused, so that the rest divides evenly. Whether one is among them is nearly always
+  // plain without a division: they are all below the bound.
   for (;;) {
-    if (const auto n = next(); n >= uneven) return n % bound;
+    const auto n = next();
+    if (n >= bound || n >= (0 - bound) % bound) return n % bound;
   }
 }
 
