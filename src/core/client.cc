@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <map>
-#include <unordered_map>
 
 #include "base/check.hh"
+#include "base/id_map.hh"
 #include "core/context.hh"
 #include "core/discovery/heartbeat.hh"
 #include "core/torrent/torrent.hh"
@@ -42,10 +42,7 @@ struct Client::Parts {
   };
 
   Torrent* torrent(TorrentId id) { return number(id) < torrents.size() ? torrents[number(id)].get() : nullptr; }
-  Connection* connection(ConnId id) {
-    auto it = connections.find(number(id));
-    return it == connections.end() ? nullptr : &it->second;
-  }
+  Connection* connection(ConnId id) { return connections.find(number(id)); }
   ConnId next_conn() { return ConnId{++conns_given}; }
 
   void dial(TorrentId id, const Endpoint& to, Instant now);
@@ -72,7 +69,7 @@ struct Client::Parts {
   std::vector<std::unique_ptr<Torrent>>
       torrents;  ///< by TorrentId; a removed one stays, silent, so that ids keep their meaning
   std::map<InfoHash, TorrentId> by_hash;
-  std::unordered_map<std::uint32_t, Connection> connections;  ///< looked up only, never walked: order does not matter
+  IdMap<Connection> connections;
   std::vector<ConnId> unnamed;
   std::vector<std::unique_ptr<Heartbeat>> heartbeats;
   std::map<std::uint32_t, Pending> pending;
@@ -382,10 +379,10 @@ void Client::Parts::open(Connection& c, const wire::Handshake& handshake, Instan
 void Client::Parts::sweep(Instant now) {
   for (std::size_t i = 0; i < context.closing.size(); ++i) {
     const auto [conn, why] = context.closing[i];
-    const auto it = connections.find(number(conn));
-    if (it == connections.end()) continue;
-    Connection gone = std::move(it->second);
-    connections.erase(it);
+    Connection* const found = connection(conn);
+    if (found == nullptr) continue;
+    Connection gone = std::move(*found);
+    connections.erase(number(conn));
     if (gone.torrent) {
       gone.torrent->on_gone(*gone.peer, why, now);
     } else {
@@ -467,12 +464,12 @@ void Client::Parts::beat(Heartbeat& h, Instant now) {
 void Client::Parts::settle(Instant now) {
   last_now = std::max(last_now, now);
   wake_stale = wake_stale || !context.closing.empty() || !context.dialing.empty() || context.down_waiting;
-  do {
+  while (!context.closing.empty() || !context.web_seeding.empty() || !context.dialing.empty()) {
     sweep(now);
     for (const TorrentId id : std::exchange(context.web_seeding, {})) add_web_seeds(id, now);
     const auto dialing = std::exchange(context.dialing, {});
     for (const auto& [id, to] : dialing) dial(id, to, now);
-  } while (!context.closing.empty() || !context.web_seeding.empty());
+  }
 }
 
 /// The same after inputs that may make an announce or a heartbeat due. What peers send waits for the torrent's next tick, or for
@@ -491,8 +488,8 @@ std::optional<Instant> Client::Parts::earliest() const {
   for (const auto& t : torrents) earlier(t->next_wake());
   for (const auto& h : heartbeats) earlier(h->next_wake());
   if (!unnamed.empty())
-    if (auto it = connections.find(number(unnamed.front())); it != connections.end())
-      earlier(it->second.peer->since + unnamed_timeout + 1ms);
+    if (const Connection* c = connections.find(number(unnamed.front())))
+      earlier(c->peer->since + unnamed_timeout + 1ms);
   if (context.up_waiting) earlier(context.up.ready_at(last_now).value_or(last_now));
   if (context.down_waiting) earlier(context.down.ready_at(last_now).value_or(last_now));
   if (stopping && last_now < stop_by) earlier(stop_by);
