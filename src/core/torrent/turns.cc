@@ -54,6 +54,7 @@ void Turns::on_neighbour(ConnId conn, const Bitfield& has, bool near) {
   n.conn = conn;
   n.closed = n.taken = n.unwanted = Bitfield(mine_.size());
   neighbours_.push_back(std::move(n));
+  conns_.push_back(conn);
   partners_.on_neighbour(conn, near);
   if (mine_.size() == 0) ++whole_;
   on_bitfield(conn, has);
@@ -65,6 +66,7 @@ void Turns::on_gone(ConnId conn) {
   for (std::uint32_t p = 0; p < mine_.size(); ++p) set(*n, p, State::lacking);
   std::erase_if(turns_, [&](const Turn& t) { return t.conn == conn; });
   if (mine_.size() == 0) --whole_;
+  conns_.erase(conns_.begin() + (n - neighbours_.data()));
   neighbours_.erase(neighbours_.begin() + (n - neighbours_.data()));
   partners_.on_gone(conn);
   dirty_ = true;
@@ -271,6 +273,7 @@ Turns::State Turns::Neighbour::state(std::uint32_t piece) const {
 
 /// True when there was one.
 bool Turns::end_turn(Neighbour& n, std::uint32_t piece, bool given) {
+  if (n.state(piece) != State::taken) return false;  // what a turn is for is, and no turn outlives that
   const auto at =
       std::find_if(turns_.begin(), turns_.end(), [&](const Turn& t) { return t.conn == n.conn && t.piece == piece; });
   if (at == turns_.end()) return false;
@@ -282,9 +285,8 @@ bool Turns::end_turn(Neighbour& n, std::uint32_t piece, bool given) {
 }
 
 Turns::Neighbour* Turns::find(ConnId conn) {
-  const auto at =
-      std::find_if(neighbours_.begin(), neighbours_.end(), [&](const Neighbour& n) { return n.conn == conn; });
-  return at == neighbours_.end() ? nullptr : &*at;
+  const auto at = std::find(conns_.begin(), conns_.end(), conn);
+  return at == conns_.end() ? nullptr : &neighbours_[static_cast<std::size_t>(at - conns_.begin())];
 }
 
 const Turns::Neighbour* Turns::find(ConnId conn) const { return const_cast<Turns*>(this)->find(conn); }

@@ -100,16 +100,16 @@ class Turns {
 
  private:
   enum class State : std::uint8_t { lacking, unwanted, taken, has };
-  struct Neighbour {
+  struct alignas(64) Neighbour {  // a line of the cache for next_offer()
     ConnId conn{};
-    Bitfield closed;  ///< not lacking
-    Bitfield taken, unwanted;
     std::uint32_t under_way = 0;  ///< bits in `taken`
     std::uint32_t to_ask = 0;     ///< its turns that it has not asked for to the end
     std::uint32_t misses = 0;     ///< turns in this second after which it lacked the piece
-    std::size_t has = 0;
     bool open = false;
     bool partner = false;
+    Bitfield closed;  ///< not lacking; up to here next_offer() looks at all of them
+    Bitfield taken, unwanted;
+    std::size_t has = 0;
     Instant judged_from{};  ///< rule 8
     Traffic before;         ///< by then
     Instant choked_from{};  ///< it was not before
@@ -135,6 +135,7 @@ class Turns {
   Random& random_;
   Partners partners_;
   std::vector<Neighbour> neighbours_;  ///< in the order in which they came
+  std::vector<ConnId> conns_;          ///< of neighbours_, where one is looked for
   std::size_t whole_ = 0;              ///< neighbours that have everything
   std::vector<std::uint32_t> held_;    ///< of each piece: neighbours that have it or are being sent it
   std::vector<std::uint16_t> given_;   ///< of each piece: turns, without those that came to nothing
