@@ -71,16 +71,16 @@ void Driver::on_accepted(StreamEnd end, const Endpoint& from) {
 }
 
 void Driver::on_connected(ConnId conn, StreamEnd end) {
-  const auto found = conns_.find(number(conn));
-  if (found == conns_.end()) return network_.close(end);  // closed while it was connecting
-  found->second.end = end;
+  Conn* const c = conns_.find(number(conn));
+  if (c == nullptr) return network_.close(end);  // closed while it was connecting
+  c->end = end;
   network_.pause(end, !reading_);
   client_.on_connected(conn, world_.now());
   after_input();
 }
 
 void Driver::on_connect_failed(ConnId conn) {
-  if (conns_.erase(number(conn)) == 0) return;
+  if (!conns_.erase(number(conn))) return;
   client_.on_connect_failed(conn, world_.now());
   after_input();
 }
@@ -102,14 +102,14 @@ void Driver::on_received(ConnId conn, const Run& run) {
 }
 
 void Driver::on_closed(ConnId conn) {
-  if (conns_.erase(number(conn)) == 0) return;
+  if (!conns_.erase(number(conn))) return;
   client_.on_closed(conn, world_.now());
   after_input();
 }
 
 void Driver::on_room(ConnId conn) {
-  const auto found = conns_.find(number(conn));
-  if (found == conns_.end() || !found->second.has_more) return;
+  const Conn* const c = conns_.find(number(conn));
+  if (c == nullptr || !c->has_more) return;
   pull(conn);
   after_input();
 }
@@ -130,7 +130,7 @@ void Driver::after_input() {
   while (!sendable_.empty()) {
     std::swap(sendable_, sending_);  // both keep their memory
     for (const ConnId conn : sending_) {
-      if (const auto found = conns_.find(number(conn)); found != conns_.end()) found->second.listed = false;
+      if (Conn* const c = conns_.find(number(conn))) c->listed = false;
       pull(conn);
     }
     sending_.clear();
@@ -139,9 +139,9 @@ void Driver::after_input() {
 
 /// Fills the connection's send buffer from the core.
 void Driver::pull(ConnId conn) {
-  const auto found = conns_.find(number(conn));
-  if (found == conns_.end()) return;
-  Conn& c = found->second;
+  Conn* const found = conns_.find(number(conn));
+  if (found == nullptr) return;
+  Conn& c = *found;
   c.has_more = true;
   if (c.end.stream == nullptr) return;
   for (;;) {
@@ -189,8 +189,8 @@ void Driver::put(Torrent& t, StreamEnd end, const core::Outgoing::Segment& segme
 }
 
 void Driver::send(ConnId conn) {
-  const auto found = conns_.find(number(conn));
-  if (found == conns_.end() || std::exchange(found->second.listed, true)) return;
+  Conn* const c = conns_.find(number(conn));
+  if (c == nullptr || std::exchange(c->listed, true)) return;
   sendable_.push_back(conn);
 }
 
@@ -222,19 +222,19 @@ void Driver::connect(const core::Connect& connect) {
 }
 
 void Driver::close(const core::Close& close) {
-  const auto found = conns_.find(number(close.conn));
-  if (found == conns_.end()) return;
-  if (found->second.end.stream != nullptr) network_.close(found->second.end);
-  conns_.erase(found);
+  const Conn* const c = conns_.find(number(close.conn));
+  if (c == nullptr) return;
+  if (c->end.stream != nullptr) network_.close(c->end);
+  conns_.erase(number(close.conn));
 }
 
 // ── the disk ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Driver::store(const core::Store& store) {
-  const auto found = conns_.find(number(store.conn));
-  if (found == conns_.end())
+  Conn* const found = conns_.find(number(store.conn));
+  if (found == nullptr)
     return checks_.fail(Rule::contract, host_.index, "a block is stored for a connection that is gone");
-  Conn& c = found->second;
+  Conn& c = *found;
   Tag tag = arriving_.tag;
   if (store.bytes.handle != arriving_handle_ || arriving_.content != torrent(store.torrent).content->number ||
       arriving_.piece != store.block.piece || arriving_.begin + store.bytes.offset != store.block.begin + store.at ||
@@ -262,7 +262,7 @@ void Driver::on_block(TorrentId id, const wire::BlockRef& block, Tag tag) {
       index >= content.blocks_in(block.piece) || block.length != content.block_size(block.piece, index)) {
     return checks_.fail(Rule::contract, host_.index, "a block is stored that is none of the torrent's");
   }
-  if (options_.canary == Canary::serve_unverified && t.attempts.find(number(block.piece)) == t.attempts.end() &&
+  if (options_.canary == Canary::serve_unverified && t.attempts.find(number(block.piece)) == nullptr &&
       !client_.verified(id)[block.piece]) {
     later(world_.now(), [id, piece = block.piece](Driver& d) {
       d.client_.on_stored(id, piece, {}, d.world_.now());
@@ -283,9 +283,8 @@ void Driver::on_block(TorrentId id, const wire::BlockRef& block, Tag tag) {
 /// The last block of a piece is written: the digest of what was written against the torrent's.
 void Driver::judge(TorrentId id, PieceIndex piece) {
   Torrent& t = torrent(id);
-  const auto attempt = t.attempts.find(number(piece));
-  std::vector<Tag> tags = std::move(attempt->second.tags);
-  t.attempts.erase(attempt);
+  std::vector<Tag> tags = std::move(t.attempts.find(number(piece))->tags);
+  t.attempts.erase(number(piece));
   const bool right = std::all_of(tags.begin(), tags.end(), [](Tag tag) { return tag == Tag::right; });
   ++(right ? ledger_.pieces_right : ledger_.pieces_wrong);
   if (right) t.judged.set(piece);
@@ -336,7 +335,7 @@ void Driver::bound_pending() {
 
 void Driver::set_reading(bool reading) {
   reading_ = reading;
-  for (auto& [conn, c] : conns_) {
+  for (const Conn& c : conns_.values()) {
     if (c.end.stream != nullptr) network_.pause(c.end, !reading);
   }
 }
