@@ -205,3 +205,43 @@ TEST_CASE("partners: who is shunned is left by all, gets no new ones, and comes 
   w.run(5);
   CHECK(w.partners_of(7).size() >= Partners::wanted);
 }
+
+TEST_CASE("partners: who is in doubt keeps its partners, and these find as many others") {
+  World w(6);
+  for (std::uint32_t n = 0; n < 40; ++n) w.join(n, 30);
+  w.run(3);
+  const auto doubt = [&](bool doubted) {
+    for (auto& [n, partners] : w.nodes)
+      for (std::uint32_t rider = 0; rider < 40; rider += 5) partners.set_doubted(ConnId{rider}, doubted);
+  };
+  const auto before = w.partners_of(5);
+  REQUIRE_FALSE(before.empty());
+  doubt(true);
+  w.run(8);
+  const auto after = w.partners_of(5);
+  for (const std::uint32_t n : before) CHECK(std::find(after.begin(), after.end(), n) != after.end());
+  for (std::uint32_t n = 1; n < 40; n += n % 5 == 4 ? 2 : 1) {
+    CAPTURE(n);
+    const auto mine = w.partners_of(n);
+    const auto honest = std::count_if(mine.begin(), mine.end(), [](std::uint32_t p) { return p % 5 != 0; });
+    CHECK(honest >= Partners::wanted);
+    CHECK(honest <= Partners::most);
+    CHECK(w.nodes.at(n).count() == honest);
+  }
+  doubt(false);
+  const std::size_t said = w.said;
+  w.run(1);
+  w.run(3);
+  CHECK(w.said - said < 40 * 3 * Partners::most);  // each tells the new number to its partners, and nobody leaves
+}
+
+TEST_CASE("partners: where all are in doubt there is an end to looking for others") {
+  World w(7);
+  for (std::uint32_t n = 0; n < 60; ++n) w.join(n, 0);
+  for (std::uint32_t n = 1; n < 60; ++n) w.connect(0, n);
+  for (int second = 0; second < 20; ++second) {
+    for (std::uint32_t n = 1; n < 60; ++n) w.nodes.at(0).set_doubted(ConnId{n}, true);
+    w.run(1);
+  }
+  CHECK(w.partners_of(0).size() == 2 * Partners::wanted);
+}

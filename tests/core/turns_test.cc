@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -169,6 +171,192 @@ TEST_CASE(
   judge(a, {piece_bytes, 0, true, false}, true);
   judge(b, {piece_bytes, piece_bytes / 20, true, false}, true);
   judge(c, {0, 0, true, true}, true);
+}
+
+namespace {
+
+/// A seed among neighbours of all kinds, by steps of 10 ms: each takes what it is offered, piece by piece, and what it does with it.
+struct Neighbourhood {
+  struct Node {
+    Duration takes = 100ms;      ///< a piece from us, from the offer to its being whole
+    Duration passes_on = 100ms;  ///< from then until another one says that it is being sent it
+    bool gives = true;
+    Duration says_have = {};              ///< HAVE is so late
+    Instant free_at{};                    ///< what it was offered last has come
+    std::vector<std::uint32_t> had = {};  ///< from us
+    Duration doubted{};
+  };
+  Neighbourhood(std::uint32_t pieces, std::vector<Node> kinds)
+      : nodes(std::move(kinds)), turns(piece_bytes, Bitfield(pieces, true), random) {
+    for (std::uint32_t n = 0; n < nodes.size(); ++n) {
+      turns.on_neighbour(ConnId{n}, Bitfield(pieces));
+      turns.set_open(ConnId{n}, true);
+    }
+  }
+  void later(Duration after, std::function<void()> what) { plans.emplace(now + after, std::move(what)); }
+  void run(Duration time) {
+    for (const Instant end = now + time; now < end; now += 10ms) {
+      while (!plans.empty() && plans.begin()->first <= now) {
+        const auto what = std::move(plans.begin()->second);
+        plans.erase(plans.begin());
+        what();
+        offer();
+      }
+      if ((now - start) % 1s == 0s) turns.on_tick(now);
+      offer();
+      for (std::uint32_t n = 0; n < nodes.size(); ++n)
+        if (turns.in_doubt(ConnId{n}, now)) nodes[n].doubted += 10ms;
+    }
+  }
+  void offer() {
+    while (const auto o = turns.next_offer(0, now)) take(number(o->conn), o->piece);
+  }
+  void take(std::uint32_t n, PieceIndex piece) {
+    Node& node = nodes[n];
+    node.free_at = std::max(node.free_at, now) + node.takes;
+    const Duration whole_in = node.free_at - now;
+    later(whole_in - 10ms, [this, n, piece] { turns.on_asked(ConnId{n}, piece, true, now); });
+    later(whole_in + node.says_have, [this, n, piece] {
+      nodes[n].had.push_back(number(piece));
+      turns.on_have(ConnId{n}, piece);
+    });
+    if (node.gives) later(whole_in + node.passes_on, [this, n, piece] { pass_on(n, piece); });
+  }
+  /// To the next one that lacks it.
+  void pass_on(std::uint32_t from, PieceIndex piece) {
+    for (std::uint32_t i = 1; i < nodes.size(); ++i) {
+      const std::uint32_t to = (from + i) % static_cast<std::uint32_t>(nodes.size());
+      if (!reaches(from, to) || seen.contains({to, number(piece)})) continue;
+      seen.insert({to, number(piece)});
+      turns.on_taken(ConnId{to}, piece);
+      later(200ms, [this, to, piece] { turns.on_have(ConnId{to}, piece); });
+      return;
+    }
+  }
+  bool doubted(std::uint32_t n) const { return turns.in_doubt(ConnId{n}, now); }
+
+  std::vector<Node> nodes;
+  std::function<bool(std::uint32_t, std::uint32_t)> reaches = [](auto, auto) { return true; };
+  Random random{1};
+  Turns turns;
+  Instant now = start;
+  std::multimap<Instant, std::function<void()>> plans;
+  std::set<std::pair<std::uint32_t, std::uint32_t>> seen;
+};
+
+}  // namespace
+
+TEST_CASE("turns: a seed soon gives next to nothing to who passes nothing on, and what that one kept to others") {
+  Neighbourhood n(200, {{}, {}, {}, {.gives = false}});
+  n.run(5s);
+  CHECK(n.doubted(3));
+  CHECK(n.nodes[3].had.size() <= 16);  // for 1.4 s, at 100 ms each, and two that it was offered
+  std::set<std::uint32_t> honest;
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    CHECK(n.nodes[i].doubted == 0s);
+    CHECK(n.nodes[i].had.size() >= 45);
+    honest.insert(n.nodes[i].had.begin(), n.nodes[i].had.end());
+  }
+  // The first of what it kept is not left for the end.
+  CHECK(std::count_if(n.nodes[3].had.begin(), n.nodes[3].had.end(), [&](auto p) { return honest.contains(p); }) > 2);
+  n.run(20s);
+  CHECK(n.nodes[3].had.size() <= 30);
+}
+
+TEST_CASE("turns: who begins to pass on is out of doubt at once, and nobody is in doubt for ever") {
+  Neighbourhood n(100'000, {{}, {}, {.gives = false}});
+  n.run(4s);
+  REQUIRE(n.doubted(2));
+  const auto given = n.nodes[2].had.size();
+  for (const std::uint32_t p : n.nodes[2].had) n.turns.on_taken(ConnId{0}, PieceIndex{p});
+  n.offer();
+  CHECK_FALSE(n.doubted(2));
+  n.run(500ms);
+  CHECK(n.nodes[2].had.size() > given);
+  n.run(3s);
+  REQUIRE(n.doubted(2));
+  n.nodes[2].gives = true;
+  n.run(Turns::shunned_for);
+  CHECK_FALSE(n.doubted(2));
+  n.run(10s);
+  CHECK_FALSE(n.doubted(2));
+}
+
+TEST_CASE("turns: slow ones, those whose words come late, and those that come late are not in doubt") {
+  SUBCASE("a tenth of the rate") {
+    Neighbourhood n(2000, {{}, {}, {}, {.takes = 1s, .passes_on = 1s}});
+    n.run(30s);
+    for (const auto& node : n.nodes) CHECK(node.doubted == 0s);
+    CHECK(n.nodes[3].had.size() >= 29);
+  }
+  SUBCASE("HAVE comes a second late") {
+    Neighbourhood n(2000, {{}, {}, {}, {.says_have = 1s}});
+    n.run(10s);
+    for (const auto& node : n.nodes) CHECK(node.doubted == 0s);
+  }
+  SUBCASE("slower than that: in doubt now and then, and not for long") {
+    Neighbourhood n(2000, {{}, {}, {}, {.takes = 1s, .passes_on = 3s}});
+    n.run(30s);
+    CHECK(n.nodes[3].doubted < 20s);
+    CHECK(n.nodes[3].had.size() >= 10);
+  }
+  SUBCASE("all have all but the newcomer, which has nobody to pass on to") {
+    Neighbourhood n(100, {{}, {}, {}});
+    n.run(30s);
+    REQUIRE_FALSE(n.turns.selective());
+    for (const std::uint32_t late : {3u, 4u}) {
+      n.nodes.push_back({.gives = false});
+      n.turns.on_neighbour(ConnId{late}, Bitfield(100));
+      n.turns.set_open(ConnId{late}, true);
+    }
+    n.run(11s);
+    for (const std::uint32_t late : {3u, 4u}) {
+      CHECK(n.nodes[late].doubted == 0s);
+      CHECK(n.nodes[late].had.size() >= 99);
+    }
+  }
+}
+
+TEST_CASE("turns: where nobody can pass anything on nobody is the worse for it") {
+  SUBCASE("two alone, of whom one is slow") {
+    Neighbourhood n(100, {{}, {.takes = 1s, .passes_on = 1s}});
+    n.run(30s);
+    CHECK(n.nodes[0].had.size() + n.nodes[1].had.size() >= 100);
+    for (const auto& node : n.nodes) CHECK(node.doubted == 0s);
+  }
+  SUBCASE("all behind routers that let nobody in") {
+    Neighbourhood n(60, {{}, {}, {}, {}});
+    n.reaches = [](auto, auto) { return false; };
+    n.run(8s);
+    for (const auto& node : n.nodes) CHECK(node.had.size() == 60);
+  }
+}
+
+TEST_CASE("turns: a partner that chokes us is in doubt after a second, until it chokes no longer") {
+  Random random(1);
+  Turns turns = with(1000, false, random, {a, b, c});
+  for (std::uint32_t p = 0; p < 500; ++p) turns.on_mine(PieceIndex{p});
+  const auto wants = [&](Instant now) {
+    std::set<ConnId> takers;
+    for (const auto& o : offers(turns, 0, now)) {
+      takers.insert(o.conn);
+      turns.on_asked(o.conn, o.piece, true, now);
+      turns.on_have(o.conn, o.piece);
+    }
+    return takers;
+  };
+  turns.on_traffic(a, {0, 0, false, true}, start);
+  CHECK_FALSE(turns.in_doubt(a, start));
+  turns.on_traffic(a, {0, 0, false, true}, start + 1s);
+  CHECK(turns.in_doubt(a, start + 1s));
+  CHECK_FALSE(turns.in_doubt(b, start + 1s));
+  const auto first = turns.next_offer(0, start + 1s);  // b or c has something to ask for from now on
+  REQUIRE(first);
+  CHECK(first->conn != a);
+  for (auto o = turns.next_offer(0, start + 1s); o; o = turns.next_offer(0, start + 1s)) CHECK(o->conn != a);
+  turns.on_traffic(a, {0, 0, false, false}, start + 2s);
+  CHECK_FALSE(turns.in_doubt(a, start + 2s));
+  CHECK(wants(start + 2s).contains(a));
 }
 
 TEST_CASE("turns: in a crowd partners only are offered anything, until none of them can take more") {

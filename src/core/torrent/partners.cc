@@ -43,6 +43,15 @@ void Partners::set_shunned(ConnId conn, bool shunned) {
   settle();
 }
 
+void Partners::set_doubted(ConnId conn, bool doubted) {
+  Neighbour* n = find(conn);
+  if (n == nullptr || n->doubted == doubted) return;
+  const State state = n->state;
+  set(*n, State::none);
+  n->doubted = doubted;
+  set(*n, state);
+}
+
 void Partners::on_pair(ConnId conn, std::uint8_t partners, Instant now) {
   Neighbour* n = find(conn);
   if (n == nullptr) return;
@@ -50,7 +59,7 @@ void Partners::on_pair(ConnId conn, std::uint8_t partners, Instant now) {
   if (n->state == State::paired) return;
   if (n->state == State::asked) return set(*n, State::paired);
   if (!useful(*n)) return say(*n, false);
-  if (paired_ + asked_ >= (n->refused ? most : wanted) && !all()) {
+  if (count() + asked_ >= (n->refused ? most : wanted) && !all()) {
     Neighbour* const richest = find_richest();
     if (!std::exchange(n->refused, true) || richest == nullptr || richest->partners < partners + 2)
       return say(*n, false);
@@ -71,7 +80,7 @@ void Partners::on_part(ConnId conn, std::uint8_t partners, Instant now) {
 }
 
 std::optional<Partners::Say> Partners::next_say(Instant now) {
-  if (says_.empty() && !all() && asked_ == 0 && paired_ < wanted) {
+  if (says_.empty() && !all() && asked_ == 0 && count() < wanted) {
     if (Neighbour* n = choose(now)) {
       n->since = now;
       set(*n, State::asked);
@@ -91,7 +100,7 @@ void Partners::on_tick(Instant now) {
     n.not_before = now + silent_for;
     say(n, false);  // should it agree yet
   }
-  if (std::exchange(told_, paired_) == paired_) return;
+  if (std::exchange(told_, count()) == count()) return;
   for (const Neighbour& n : neighbours_)
     if (n.state == State::paired) say(n, true);
 }
@@ -137,7 +146,7 @@ void Partners::settle() {
 void Partners::set(Neighbour& n, State state) {
   const auto count = [&](int change) {
     if (n.state == State::asked) asked_ += static_cast<std::uint32_t>(change);
-    if (n.state == State::paired) paired_ += static_cast<std::uint32_t>(change);
+    if (n.state == State::paired) (n.doubted ? doubted_ : paired_) += static_cast<std::uint32_t>(change);
   };
   count(-1);
   n.state = state;
@@ -147,7 +156,7 @@ void Partners::set(Neighbour& n, State state) {
 }
 
 void Partners::say(const Neighbour& n, bool pair) {
-  says_.push_back({n.conn, pair, static_cast<std::uint8_t>(std::min(paired_, 255u))});
+  says_.push_back({n.conn, pair, static_cast<std::uint8_t>(std::min(count(), 255u))});
 }
 
 Partners::Neighbour* Partners::find(ConnId conn) {

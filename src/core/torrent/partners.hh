@@ -17,6 +17,9 @@
 // 5. Nearer neighbours (same network, by their addresses) are asked first, but for far_min of the partners. Rationale: the line between
 //    two sites is shared by all who stand at its ends; some must cross it, and a graph of near ones only would fall into parts.
 // 6. Who is shunned is a partner no longer, and what it asks is refused (turns.hh has when and how long).
+// 7. Who is in doubt (turns.hh, rule 9) stays a partner and does not count as one, so that another is looked for; of such a node has at
+//    most `wanted`, the others do count. Rationale: else who is paired with some that pass nothing on has as many givers less, and
+//    the last one is waited for. Doubt can end with a word, and then one partner more than others have does no harm.
 // Lies: who says `pair` to everybody gets a place among `most` at each, as any one neighbour may; the number that a neighbour tells of its
 // partners decides only who makes room for a poorer one.
 // Complexity: O(neighbours) a call.
@@ -46,6 +49,7 @@ class Partners {
   void set_whole(ConnId conn, bool whole);
   void set_self_whole(bool whole);
   void set_shunned(ConnId conn, bool shunned);
+  void set_doubted(ConnId conn, bool doubted);
 
   struct Say {
     ConnId conn{};
@@ -59,8 +63,8 @@ class Partners {
   void on_tick(Instant now);  ///< once a second
 
   bool is_partner(ConnId conn) const;
-  bool all() const { return useful_ <= all_up_to; }               ///< rule 1
-  std::uint32_t count() const { return paired_; }                 ///< by agreement
+  bool all() const { return useful_ <= all_up_to; }                                              ///< rule 1
+  std::uint32_t count() const { return paired_ + (doubted_ > wanted ? doubted_ - wanted : 0); }  ///< by agreement
   bool take_changed() { return std::exchange(changed_, false); }  ///< whether is_partner() may have for some
 
  private:
@@ -68,7 +72,7 @@ class Partners {
   struct Neighbour {
     ConnId conn{};
     State state = State::none;
-    bool near = false, whole = false, shunned = false;
+    bool near = false, whole = false, shunned = false, doubted = false;
     bool refused = false;       ///< it asked us in vain
     std::uint8_t partners = 0;  ///< as told last
     Instant since{};            ///< asked
@@ -87,8 +91,8 @@ class Partners {
   std::vector<Neighbour> neighbours_;  ///< in the order in which they came
   std::deque<Say> says_;
   bool self_whole_ = false, changed_ = false;
-  std::uint32_t useful_ = 0, asked_ = 0, paired_ = 0;  ///< neighbours that are
-  std::uint32_t told_ = 0;                             ///< of paired_, to our partners
+  std::uint32_t useful_ = 0, asked_ = 0, paired_ = 0, doubted_ = 0;  ///< neighbours that are; paired or in doubt
+  std::uint32_t told_ = 0;                                           ///< of paired_, to our partners
 };
 
 }  // namespace swarm::core

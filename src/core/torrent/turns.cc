@@ -11,7 +11,9 @@ namespace swarm::core {
 
 namespace {
 
-constexpr std::uint32_t not_a_partner = 1u << 30;  ///< comes behind all partners
+constexpr std::uint32_t not_trusted = 1u << 30;  ///< comes behind all partners
+
+void smooth(Duration& mean, Duration sample) { mean += (sample - mean) / (mean == Duration{} ? 1 : 8); }
 
 /// Calls visit(piece) for each bit of a that b has not, from this word on and round, until it gives false.
 template <class Visit>
@@ -42,7 +44,9 @@ Turns::Turns(std::uint32_t piece_bytes, const Bitfield& mine, Random& random)
       random_(random),
       partners_(random),
       held_(mine.size()),
-      given_(mine.size()) {
+      given_(mine.size()),
+      gifted_(mine.size()),
+      kept_(mine.size()) {
   partners_.set_self_whole(mine_.all());
 }
 
@@ -103,8 +107,18 @@ void Turns::on_bitfield(ConnId conn, const Bitfield& has) {
 void Turns::on_have(ConnId conn, PieceIndex piece) {
   Neighbour* n = find(conn);
   if (n == nullptr) return;
-  end_turn(*n, number(piece), true);
-  set(*n, number(piece), State::has);
+  const std::uint32_t p = number(piece);
+  const auto turn =
+      std::find_if(turns_.begin(), turns_.end(), [&](const Turn& t) { return t.conn == conn && t.piece == p; });
+  std::optional<Gift> gift;
+  if (turn != turns_.end() && turn->first) gift = Gift{.conn = conn, .piece = p, .came = {}};
+  end_turn(*n, p, true);
+  set(*n, p, State::has);
+  const auto its = std::count_if(gifts_.begin(), gifts_.end(), [&](const Gift& g) { return g.conn == conn; });
+  if (!gift || its >= gifts_max) return;
+  gift->passed_on = held_[p] > 1;
+  gifts_.push_back(*gift);
+  gifted_.set(std::size_t{p});
 }
 
 void Turns::on_taken(ConnId conn, PieceIndex piece) {
@@ -151,6 +165,8 @@ void Turns::on_traffic(ConnId conn, const Traffic& traffic, Instant now) {
     return begin();
   }
   if (!traffic.chokes || n->choked_from == Instant{}) n->choked_from = now;
+  const bool chokes_long = now - n->choked_from >= doubted_after;
+  if (chokes_long != std::exchange(n->chokes_long, chokes_long)) dirty_ = true;
   if (!traffic.could_give || !n->partner || n->judged_from == Instant{}) return begin();
   if (now - n->judged_from < judged_after) return;
   const std::uint64_t took = traffic.took - n->before.took, gave = traffic.gave - n->before.gave;
@@ -176,7 +192,10 @@ void Turns::on_tick(Instant now) {
        t = std::find_if(turns_.begin(), turns_.end(), is_void)) {
     on_lacking(t->conn, PieceIndex{t->piece});
   }
-  for (Neighbour& n : neighbours_) n.misses = 0;
+  for (Neighbour& n : neighbours_) {
+    n.misses = 0;
+    partners_.set_doubted(n.conn, n.in_doubt(now));
+  }
   partners_.on_tick(now);
   dirty_ = true;
 }
@@ -186,6 +205,7 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
     for (Neighbour& n : neighbours_) n.partner = partners_.is_partner(n.conn);
     dirty_ = true;
   }
+  see_gifts(now);
   if (!dirty_ || !selective()) return std::nullopt;
   const double delay = delay_min_ == Duration::max() ? 0 : seconds(delay_min_);
   const auto turns_max =
@@ -193,12 +213,16 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
                               static_cast<std::uint32_t>(rate * (seconds(ahead) + 2 * delay) / piece_bytes_));
   const bool idle =
       std::none_of(neighbours_.begin(), neighbours_.end(), [](const Neighbour& n) { return n.to_ask > 0; });
+  const bool all_in_doubt = std::all_of(neighbours_.begin(), neighbours_.end(), [now](const Neighbour& n) {
+    return !n.open || !n.partner || n.closed.all() || n.in_doubt(now);
+  });
   candidates_.clear();
   for (std::uint32_t i = 0; i < neighbours_.size(); ++i) {
     const Neighbour& n = neighbours_[i];
     if (!n.open || n.to_ask >= turns_max || n.closed.all() || n.misses >= misses_max) continue;
-    if (!n.partner && !idle) continue;
-    candidates_.push_back({n.under_way + n.misses + (n.partner ? 0 : not_a_partner), random_.next(), i});
+    const bool trusted = n.partner && (all_in_doubt || !n.in_doubt(now));
+    if (!trusted && !idle) continue;
+    candidates_.push_back({n.under_way + n.misses + (trusted ? 0 : not_trusted), random_.next(), i});
   }
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
     return std::tie(a.load, a.lot, a.at) < std::tie(b.load, b.lot, b.at);
@@ -207,14 +231,57 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
     Neighbour& n = neighbours_[c.at];
     const auto piece = piece_for(n);
     if (!piece) continue;
+    const bool first = held_[*piece] == (kept_[std::size_t{*piece}] ? 1u : 0u);
+    forget_gift(*piece);  // from now on nobody can tell who passed it on
+    for (Turn& t : turns_)
+      if (t.piece == *piece) t.first = false;
     set(n, *piece, State::taken);
     if (given_[*piece] < UINT16_MAX) ++given_[*piece];
     ++n.to_ask;
-    turns_.push_back({n.conn, *piece, now});
+    turns_.push_back({n.conn, *piece, now, first});
     return Offer{n.conn, PieceIndex{*piece}};
   }
   dirty_ = false;
   return std::nullopt;
+}
+
+/// Rule 9: what has become of the first gifts since the last call.
+void Turns::see_gifts(Instant now) {
+  for (std::size_t i = 0; i < gifts_.size();) {
+    Gift& g = gifts_[i];
+    if (!g.came) g.came = now;
+    if (g.passed_on) {
+      smooth(passed_on_in_, now - *g.came);
+      if (g.kept) {
+        Neighbour& n = *find(g.conn);
+        n.keeps = 0;
+        n.doubted_until = Instant{};
+        dirty_ = true;
+      }
+      forget_gift(g.piece);  // the next one has its place
+      continue;
+    }
+    if (!g.kept && now - *g.came > kept_for + 2 * passed_on_in_) {
+      g.kept = true;
+      kept_.set(std::size_t{g.piece});
+      Neighbour& n = *find(g.conn);
+      if (++n.keeps >= kept_max) n.keeps = 0, n.doubted_until = now + shunned_for;
+      dirty_ = true;
+    }
+    ++i;
+  }
+}
+
+void Turns::forget_gift(std::uint32_t piece) {
+  if (!gifted_[std::size_t{piece}]) return;
+  std::erase_if(gifts_, [piece](const Gift& g) { return g.piece == piece; });
+  gifted_.set(std::size_t{piece}, false);
+  kept_.set(std::size_t{piece}, false);
+}
+
+bool Turns::in_doubt(ConnId conn, Instant now) const {
+  const Neighbour* n = find(conn);
+  return n != nullptr && n->in_doubt(now);
 }
 
 bool Turns::shunned(ConnId conn) const {
@@ -227,14 +294,17 @@ std::uint32_t Turns::load(ConnId conn) const {
   return n == nullptr ? 0 : n->under_way;
 }
 
-/// Rule 3.
+/// Rule 3, and what is kept of rule 9.
 std::optional<std::uint32_t> Turns::piece_for(const Neighbour& n) {
   std::optional<std::uint32_t> best;
   std::uint64_t equals = 0;
   std::uint32_t looked_at = 0;
   const std::size_t words = (mine_.bytes().size() + 7) / 8;
   for_missing(mine_, n.closed, words > 1 ? random_.below(words) : 0, [&](std::uint32_t p) {
-    const auto rank = [this](std::uint32_t piece) { return std::pair(held_[piece], given_[piece]); };
+    const auto rank = [this](std::uint32_t piece) {
+      const std::uint32_t kept = kept_[std::size_t{piece}] ? 1 : 0;
+      return std::pair(held_[piece] - kept, given_[piece] - kept);
+    };
     if (!best || rank(p) < rank(*best)) {
       best = p, equals = 1;
     } else if (rank(p) == rank(*best) && random_.below(++equals) == 0) {
@@ -251,6 +321,11 @@ void Turns::set(Neighbour& n, std::uint32_t piece, State state) {
   if (old == state) return;
   const auto holds = [](State s) { return s == State::taken || s == State::has; };
   held_[piece] += (holds(state) ? 1u : 0u) - (holds(old) ? 1u : 0u);
+  if (gifted_[std::size_t{piece}] && holds(state) != holds(old)) {
+    const auto gift = std::find_if(gifts_.begin(), gifts_.end(), [&](const Gift& g) { return g.piece == piece; });
+    if (gift->conn != n.conn) gift->passed_on |= holds(state);
+    if (gift->conn == n.conn) forget_gift(piece);  // it has gone, or lost it
+  }
   const bool was_whole = n.has == mine_.size();
   if (old == State::has) --n.has;
   if (state == State::has) ++n.has;
