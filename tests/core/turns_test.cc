@@ -359,6 +359,38 @@ TEST_CASE("turns: a partner that chokes us is in doubt after a second, until it 
   CHECK(wants(start + 2s).contains(a));
 }
 
+TEST_CASE("turns: the last first gifts get the whole line, unless they take longer than such usually do") {
+  Random random(1);
+  Turns turns = with(9, true, random, {a, b, c});
+  auto flight = offers(turns);  // two to each
+  REQUIRE(flight.size() == 6);
+  std::sort(flight.begin(), flight.end(), [](const auto& x, const auto& y) { return x.conn < y.conn; });
+  const auto end = [&](const Turns::Offer& o, ConnId passed_on_to, Instant now) {
+    turns.on_asked(o.conn, o.piece, true, now);
+    turns.on_have(o.conn, o.piece);
+    turns.on_taken(passed_on_to, o.piece);
+  };
+  end(flight[0], b, start + 1s);
+  end(flight[2], c, start + 1s);
+  end(flight[4], a, start + 1s);
+  const auto last = offers(turns, 0, start + 1s);
+  REQUIRE(last.size() == 3);
+  for (const auto& o : last) CHECK(turns.given(o.piece) == 1);
+  end(flight[1], b, start + 1500ms);
+  CHECK(offers(turns, 0, start + 1500ms).empty());
+  SUBCASE("all are asked for to the end") {
+    for (const auto& o : last) turns.on_asked(o.conn, o.piece, true, start + 1600ms);
+    for (const std::size_t i : {3u, 5u}) turns.on_asked(flight[i].conn, flight[i].piece, true, start + 1600ms);
+    CHECK_FALSE(offers(turns, 0, start + 1600ms).empty());
+  }
+  SUBCASE("a first gift usually takes a second, and this is longer") {
+    turns.on_tick(start + 2s);
+    CHECK(offers(turns, 0, start + 2s).empty());
+    turns.on_tick(start + 2100ms);
+    CHECK_FALSE(offers(turns, 0, start + 2100ms).empty());
+  }
+}
+
 TEST_CASE("turns: in a crowd partners only are offered anything, until none of them can take more") {
   Random random(1);
   Turns turns(piece_bytes, Bitfield(1000, true), random);

@@ -104,8 +104,7 @@ TEST_CASE("suite: each scenario over many random seeds") {
     Tally tally;
     for (std::uint64_t seed = first; seed <= last; ++seed) tally.add(judged(plan_of(known.name, seed)));
     MESSAGE(std::string(known.name) << ", " << tally.text());
-    // Only where the seed leaves may a piece be lost: when it gave one twice and another not at all.
-    CHECK((known.name == "seed-leaves" || tally.lost == 0));
+    CHECK(tally.lost == 0);
     // Slow lines, where a block takes long: what is on its way from one is not asked of another.
     if (known.name == "churn" || known.name == "crashes") CHECK(tally.wasted < 0.05 * tally.received);
   }
@@ -230,7 +229,7 @@ TEST_CASE("fleet: the swarm finishes without its seed as soon as one whole copy 
     Plan plan = plan_of("seed-leaves", seed);
     plan.seed_leaves_after = 2;
     const Report report = judged(plan);
-    CHECK_MESSAGE((report.ending == Ending::all_whole || report.pieces_lost > 0), report.text());
+    CHECK_MESSAGE(report.ending == Ending::all_whole, report.text());
     CHECK(report.seed_copies < 2.2);
   }
 }

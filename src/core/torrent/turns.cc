@@ -111,7 +111,7 @@ void Turns::on_have(ConnId conn, PieceIndex piece) {
   const auto turn =
       std::find_if(turns_.begin(), turns_.end(), [&](const Turn& t) { return t.conn == conn && t.piece == p; });
   std::optional<Gift> gift;
-  if (turn != turns_.end() && turn->first) gift = Gift{.conn = conn, .piece = p, .came = {}};
+  if (turn != turns_.end() && turn->first) gift = Gift{.conn = conn, .piece = p, .offered = turn->since, .came = {}};
   end_turn(*n, p, true);
   set(*n, p, State::has);
   const auto its = std::count_if(gifts_.begin(), gifts_.end(), [&](const Gift& g) { return g.conn == conn; });
@@ -216,6 +216,9 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
   const bool all_in_doubt = std::all_of(neighbours_.begin(), neighbours_.end(), [now](const Neighbour& n) {
     return !n.open || !n.partner || n.closed.all() || n.in_doubt(now);
   });
+  const bool no_seconds =
+      !idle && now - first_offered_ < gift_comes_in_ &&
+      std::any_of(turns_.begin(), turns_.end(), [](const Turn& t) { return t.first && !t.asked_to_end; });
   candidates_.clear();
   for (std::uint32_t i = 0; i < neighbours_.size(); ++i) {
     const Neighbour& n = neighbours_[i];
@@ -232,6 +235,8 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
     const auto piece = piece_for(n);
     if (!piece) continue;
     const bool first = held_[*piece] == (kept_[std::size_t{*piece}] ? 1u : 0u);
+    if (!first && no_seconds) continue;
+    if (first) first_offered_ = now;
     forget_gift(*piece);  // from now on nobody can tell who passed it on
     for (Turn& t : turns_)
       if (t.piece == *piece) t.first = false;
@@ -249,7 +254,11 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
 void Turns::see_gifts(Instant now) {
   for (std::size_t i = 0; i < gifts_.size();) {
     Gift& g = gifts_[i];
-    if (!g.came) g.came = now;
+    if (!g.came) {
+      g.came = now;
+      const Duration took = now - g.offered;  // one slow line shall not pull the mean far
+      smooth(gift_comes_in_, gift_comes_in_ == Duration{} ? took : std::min(took, 2 * gift_comes_in_));
+    }
     if (g.passed_on) {
       smooth(passed_on_in_, now - *g.came);
       if (g.kept) {

@@ -30,6 +30,9 @@
 //    and a fifth of free riders costs a fifth of the time. To an honest one doubt does little harm: the others give to it, and a
 //    word ends it. One with a slow line passes on what is rarest first, too, and a first gift is that; what it is given faster than
 //    it can pass on is better given to others. Where none can pass anything on, because none can reach another, all are in doubt.
+// 10. While a first gift has not been asked for to its end, nothing is given a second time, unless nobody has anything to ask for, and at
+//    most for as long as first gifts usually take. Rationale: what stands nowhere else is lost if we leave, so the last first gifts
+//    get our whole line; one slow taker does not keep it from the others.
 // What each is worth, 64 MiB in pieces of 256 KiB, 100 Mbit/s, last completion against the bound at N = 8 and 16: rarest first, asked of
 // all neighbours 150 ms ahead: 1.7 at 8; two turns at a time, for all neighbours together, 1.37, 1.43; four, 1.17, 1.20; rule 2 and
 // partners, 1.04, 1.08. At N = 64 and 256: given to all neighbours 1.41 at 64, each to the one that follows it on eight rings of the
@@ -146,6 +149,7 @@ class Turns {
   struct Gift {
     ConnId conn{};
     std::uint32_t piece = 0;
+    Instant offered;
     std::optional<Instant> came;
     bool passed_on = false;
     bool kept = false;  ///< too long
@@ -163,15 +167,16 @@ class Turns {
   Bitfield mine_;
   Random& random_;
   Partners partners_;
-  std::vector<Neighbour> neighbours_;  ///< in the order in which they came
-  std::vector<ConnId> conns_;          ///< of neighbours_, where one is looked for
-  std::size_t whole_ = 0;              ///< neighbours that have everything
-  std::vector<std::uint32_t> held_;    ///< of each piece: neighbours that have it or are being sent it
-  std::vector<std::uint16_t> given_;   ///< of each piece: turns, without those that came to nothing
-  std::vector<Turn> turns_;            ///< in flight, oldest first; at most one a neighbour and piece
-  std::vector<Gift> gifts_;            ///< at most one a piece, gifts_max a neighbour
-  Bitfield gifted_, kept_;             ///< pieces in gifts_; those that are kept too long
-  Duration passed_on_in_{};            ///< after HAVE, smoothed
+  std::vector<Neighbour> neighbours_;          ///< in the order in which they came
+  std::vector<ConnId> conns_;                  ///< of neighbours_, where one is looked for
+  std::size_t whole_ = 0;                      ///< neighbours that have everything
+  std::vector<std::uint32_t> held_;            ///< of each piece: neighbours that have it or are being sent it
+  std::vector<std::uint16_t> given_;           ///< of each piece: turns, without those that came to nothing
+  std::vector<Turn> turns_;                    ///< in flight, oldest first; at most one a neighbour and piece
+  std::vector<Gift> gifts_;                    ///< at most one a piece, gifts_max a neighbour
+  Bitfield gifted_, kept_;                     ///< pieces in gifts_; those that are kept too long
+  Duration gift_comes_in_{}, passed_on_in_{};  ///< smoothed: from the offer to HAVE, and from there on
+  Instant first_offered_{};                    ///< the last first gift
   Duration delay_min_ = Duration::max();
   bool dirty_ = false;  ///< something has changed since next_offer() gave nothing
 
