@@ -47,6 +47,8 @@ def section(kept):
             (kept['machine'], ' to '.join(str(n) for n in sorted({rounds[0], rounds[-1]})), 's' * (rounds[-1] > 1), '; ' + clients if clients else ''))
     of = {}
     for r in kept['rows']:
+        if r['measure'] == 'micro':
+            continue        # what a function takes is of use to who changes it
         of.setdefault((r['measure'], r['what']), []).append(r)
     lines = [line(*key, rows) for key, rows in of.items() if any(not is_other(r) for r in rows)]
     return '\n'.join([BEGIN, said, '', *HEAD, *lines, END])
