@@ -173,7 +173,7 @@ void Client::on_sent(ConnId conn, std::size_t, Instant now) {
 
 void Client::on_closed(ConnId conn, Instant now) {
   if (auto* c = parts_->connection(conn)) parts_->context.close(*c->peer, PeerFault::none);
-  parts_->settle_all(now);  // a peer may have come, fetched and gone before anything else made a heartbeat due
+  parts_->settle(now);
   // The transport is gone already: what was said about closing it is void.
   std::erase_if(parts_->actions.closes, [&](const Close& x) { return x.conn == conn; });
 }
@@ -463,13 +463,15 @@ void Client::Parts::beat(Heartbeat& h, Instant now) {
 /// After every input: whatever it set off is brought to its end, so that the batch of actions is complete.
 void Client::Parts::settle(Instant now) {
   last_now = std::max(last_now, now);
-  wake_stale = wake_stale || !context.closing.empty() || !context.dialing.empty() || context.down_waiting;
+  const bool ended = !context.closing.empty();
+  wake_stale = wake_stale || ended || !context.dialing.empty() || context.down_waiting;
   while (!context.closing.empty() || !context.web_seeding.empty() || !context.dialing.empty()) {
     sweep(now);
     for (const TorrentId id : std::exchange(context.web_seeding, {})) add_web_seeds(id, now);
     const auto dialing = std::exchange(context.dialing, {});
     for (const auto& [id, to] : dialing) dial(id, to, now);
   }
+  if (ended) discover(now);  // a peer may have come, fetched and gone before anything else made a heartbeat due
 }
 
 /// The same after inputs that may make an announce or a heartbeat due. What peers send waits for the torrent's next tick, or for

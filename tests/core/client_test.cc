@@ -397,6 +397,9 @@ TEST_CASE("a seed that was idle tells its tracker as soon as somebody fetches fr
 }
 
 TEST_CASE("a seed whose only reader came and went within a second tells its tracker soon") {
+  bool reader_closes = false;
+  SUBCASE("the reader leaves") { reader_closes = true; }
+  SUBCASE("the reader is whole, so the seed leaves it") {}
   AddTorrent add = Scene::seeding(4);
   add.swarm_trackers = {"http://nas:6969"};
   Scene s(4, std::move(add));
@@ -409,7 +412,12 @@ TEST_CASE("a seed whose only reader came and went within a second tells its trac
   p.say(wire::Request{{PieceIndex{0}, 0, block}}, s.now);
   p.hear(s.now);
   REQUIRE(s.client.stats(s.torrent, s.now).bytes_up == block);
-  s.client.on_closed(p.conn(), s.now);
+  if (reader_closes) {
+    s.client.on_closed(p.conn(), s.now);
+  } else {
+    for (std::uint32_t i = 0; i < 4; ++i) p.say(wire::Have{PieceIndex{i}}, s.now);
+    REQUIRE(s.client.actions().closes.size() == 1);
+  }
   for (int i = 0; i < 3 && s.client.actions().exchanges.empty(); ++i) {
     s.now = *s.client.next_wake();
     s.client.on_time(s.now);
