@@ -65,11 +65,13 @@ void Network::connect(Host& from, ConnId conn, const Endpoint& to, std::uint16_t
 std::uint64_t Network::room(StreamEnd end, std::uint64_t wanted) {
   Flow& flow = end.stream->sides[end.side].out;
   settle(flow);
+  flow.line_awaited = flow.unsent() >= options_.unsent_bytes;
+  if (flow.line_awaited) return 0;
   const std::uint64_t room = flow.buffer_bytes - std::min(flow.buffered, flow.buffer_bytes);
   wanted = std::min(wanted, flow.buffer_bytes);
   flow.room_wanted = room < wanted ? wanted : 0;
   if (flow.room_wanted > 0) await_ack(end);
-  return room;
+  return std::min(room, std::max(wanted, options_.unsent_bytes - flow.unsent()));
 }
 
 void Network::send(StreamEnd end, ByteView small) {

@@ -7,8 +7,9 @@
 //    overtakes. A chunk's last byte leaves the sender's line when the line has served it, and has arrived when the receiver's
 //    line, which serves while the bytes come, has served it too.
 // 3. A sender's buffer holds what was not acknowledged; `send_buffer_bytes` of it, or twice what the path holds (round trip times
-//    the narrower line) if that is more, as kernels tune it by themselves; and one message more. The acknowledgement takes the
-//    way back. How much of it may be on its way is what TCP allows (sim/congestion.hh).
+//    the narrower line) if that is more, as kernels tune it by themselves; and one message more. It takes nothing while it holds
+//    `unsent_bytes` that the line has not served (Linux's TCP_NOTSENT_LOWAT). The acknowledgement takes the way back. How much
+//    of it may be on its way is what TCP allows (sim/congestion.hh).
 // 4. Each segment of a chunk is lost with the probability of either line. It takes the sender's line once more and arrives a
 //    round trip later for each time that it is lost; what follows it in the stream is there but not delivered until then.
 // 5. With `header_bytes` each segment takes so much more of both lines, and each second one an acknowledgement of that size on
@@ -20,8 +21,8 @@
 // 8. Between the parts of a partition nothing arrives. What was sent in vain is sent again after 0.2, 0.4, 0.8 … s (RFC 6298
 //    §5.5, at most 120 s apart), so that a stream goes on some time after the network has healed.
 // 9. A host behind a NAT (sim/nat.hh) is reached from elsewhere only at the box's address and as far as the box lets in.
-// Complexity: two events a chunk, three when the receiver's line is the narrow one; one more when the sender waits for room or
-// for its window, and two for a chunk that was lost or waits for one.
+// Complexity: two events a chunk, three when the receiver's line is the narrow one; one more when the sender waits for room, for
+// the line or for its window, and two for a chunk that was lost or waits for one.
 #pragma once
 
 #include <cstddef>
@@ -90,6 +91,7 @@ class Network {
   struct Options {
     std::uint32_t chunk_bytes = 16 * 1024;
     std::uint64_t send_buffer_bytes = 256 * 1024;
+    std::uint64_t unsent_bytes = 16 * 1024;
     std::uint32_t header_bytes = 0;  ///< of each segment: 66 on Ethernet (14, IPv4 20, TCP with time stamps 32)
   };
   Network(World& world, Options options) : world_(world), options_(options) {}
@@ -111,7 +113,7 @@ class Network {
   /// From a port of its own choice, or from its listening port, as who wants to be reached through a NAT does.
   void connect(Host& from, ConnId conn, const Endpoint& to, std::uint16_t from_port = 0);
   void name(StreamEnd accepted, ConnId conn) { accepted.stream->sides[accepted.side].conn = conn; }
-  /// Bytes that the send buffer still takes. With less than `wanted`, on_room() is called once, when it takes as many.
+  /// Bytes that the send buffer takes now. With less than `wanted`, on_room() is called once, when it takes as many.
   std::uint64_t room(StreamEnd end, std::uint64_t wanted = 1);
   void send(StreamEnd end, ByteView small);
   void send(StreamEnd end, const Run& run);

@@ -117,6 +117,13 @@ void Network::send_chunk(StreamEnd end, std::uint32_t bytes) {
   const Duration there = delay(host, to), round_trip = 2 * there;
   flow.on_sent(bytes);
   if (bytes == 0) flow.end_sent = true;
+  if (flow.line_awaited && flow.unsent() < options_.unsent_bytes) {
+    flow.line_awaited = false;
+    world_.in({}, [end] {
+      const Stream::Side& from = end.stream->sides[end.side];
+      if (from.open) from.host->process->on_room(from.conn);
+    });
+  }
   flow.congestion.on_sent(bytes, now);
 
   const std::uint64_t bytes_up = on_wire(bytes) + std::exchange(flow.again_bytes, 0) + std::exchange(host.up_bytes, 0);

@@ -73,6 +73,7 @@ class Flow {
   std::uint64_t buffer_bytes = 0;    ///< that the sender's buffer takes
   std::uint64_t buffered = 0;        ///< given and not acknowledged: what it holds
   std::uint64_t room_wanted = 0;     ///< on_room() is promised when the buffer takes so much; 0: it is not
+  bool line_awaited = false;         ///< the same when the line has served enough of it
   Instant wake_at = Instant::max();  ///< an acknowledgement that the flow waits for
   Instant arrives_last{}, ready_last{}, acknowledged_last{};
 

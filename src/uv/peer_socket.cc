@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <climits>
 #include <utility>
 
 #include "base/check.hh"
@@ -45,6 +46,13 @@ void PeerSocket::read(bool wanted) {
   state_->reading = wanted && !state_->ended;
   watch(*state_);
 }
+
+void PeerSocket::set_unsent_max(std::size_t bytes) {
+  const auto value = static_cast<unsigned>(bytes);
+  setsockopt(state_->socket->get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
+}
+
+void PeerSocket::set_unsent_unbounded() { set_unsent_max(UINT_MAX); }
 
 void PeerSocket::await_writable(Full full) {
   state_->writing = !state_->ended;

@@ -9,6 +9,10 @@
 // Rule of the full socket: the system says that it takes bytes again when a third of its buffer is free. Of a connection that
 // takes much it is tried after 5 ms, too (await_writable, Full::fast). Rationale: on a long path all that the buffer holds is
 // in flight, so what stays empty of it is missing from the rate, a sixth in the mean.
+//
+// Rule of the near horizon: of what the network has not taken yet the system holds no more than the owner says (set_unsent_max,
+// TCP_NOTSENT_LOWAT). Rationale: what stands in the system's buffer goes before all that is said later, and on a slow line a
+// buffer of some hundred KiB is a second.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +48,9 @@ class PeerSocket {
   PeerSocket& operator=(const PeerSocket&) = delete;
 
   void read(bool wanted);
+  /// Of the bytes that were written and not sent yet; at first there is no bound but the system's.
+  void set_unsent_max(std::size_t bytes);
+  void set_unsent_unbounded();
   enum class Full : std::uint8_t { slow, fast };
   /// on_writable or on_end follows on a later turn; after 5 ms at the latest when it is a fast one.
   void await_writable(Full full = Full::slow);

@@ -13,8 +13,8 @@ constexpr std::size_t dialling_max = 50;
 constexpr std::size_t silent_max = 150;
 constexpr Duration connect_within = 10s;
 constexpr Duration linger_within = 5s;
-constexpr Duration quick = 25ms;  ///< a batch that left within it: the next one may be larger
-constexpr Duration slow = 250ms;  ///< one that took longer: the next one is smaller
+constexpr Duration quick = 5ms;  ///< a batch that left within it: the next one may be larger
+constexpr Duration slow = 20ms;  ///< one that took longer: the next one is smaller
 constexpr Duration cold_for = 50ms;
 constexpr std::size_t fast_bytes = 64 * 1024;  ///< rule 3: a socket that took so much before it was full is a fast one
 constexpr int size_max = 4;                    ///< 16 blocks
@@ -117,6 +117,7 @@ bool Peers::is_silent(const Peer& peer) {
 Peers::Peer& Peers::open(ConnId conn, Descriptor socket) {
   Peer& peer = peers_[number(conn)];
   peer.socket = std::make_unique<PeerSocket>(loop_, std::move(socket), conn, socket_events_);
+  peer.socket->set_unsent_max(batch_bytes(peer.size));
   peer.socket->read(reading_);
   return peer;
 }
@@ -261,8 +262,13 @@ void Peers::after(ConnId conn, Peer& peer, SendBatch::Outcome outcome) {
   peer.sending = false;
   if (!peer.batch->has_payload()) return;
   const Duration took = loop_.now() - peer.batch->began();
-  if (took < quick) peer.size = std::min(peer.size + 1, size_max);
-  if (took > slow) peer.size = std::max(peer.size - 1, 0);
+  if (took < quick) set_size(peer, std::min(peer.size + 1, size_max));
+  if (took > slow) set_size(peer, std::max(peer.size - 1, 0));
+}
+
+void Peers::set_size(Peer& peer, int size) {
+  if (std::exchange(peer.size, size) == size || !peer.socket) return;
+  size < size_max ? peer.socket->set_unsent_max(batch_bytes(size)) : peer.socket->set_unsent_unbounded();
 }
 
 void Peers::on_writable(ConnId conn) {

@@ -7,8 +7,9 @@
 //    one goes. Rationale: whoever connects and says nothing costs a descriptor, and must keep out nobody who speaks.
 // 3. Sending: one batch a connection at a time; what a socket does not take waits until it does (send_batch.hh), or for 5 ms
 //    when it took 64 KiB before (peer_socket.hh). A batch
-//    grows with the speed of the connection (64 KiB at first, 16 to 256): what was taken from the core goes out, whatever
-//    is said meanwhile. The loop sends it, as long as its payload is in the page cache; when that is not so, workers send
+//    grows with the speed of the connection (64 KiB at first, 16 to 256), to what leaves within 5 ms: what was taken from the
+//    core goes out, whatever is said meanwhile. Nor does the system hold more of what is not sent, unless batches are as large
+//    as they can be. The loop sends it, as long as its payload is in the page cache; when that is not so, workers send
 //    this connection's batches, and the loop tries again after 50 ms.
 //    Rationale: the loop never waits for a disk; and what is in memory is not worth waking another thread for.
 // 4. A closed connection sends what was pulled for it, for at most 5 s.
@@ -106,6 +107,7 @@ class Peers {
   void drop(ConnId conn);
   SendBatch::Outcome send(ConnId conn, Peer& peer);
   void after(ConnId conn, Peer& peer, SendBatch::Outcome outcome);
+  static void set_size(Peer& peer, int size);
   void on_writable(ConnId conn);
   void drop_if_sent(ConnId conn);
   void sweep();

@@ -167,6 +167,24 @@ TEST_CASE("network: the send buffer bounds a flow on a long way") {
   CHECK(at(b.last_at, 1000) - at(a.connected_at, 1) == doctest::Approx((3 + 48) * 0.2 + 0.1).epsilon(0.01));
 }
 
+TEST_CASE("network: a buffer takes little that its line has not served, so that what is said later is not late") {
+  Net net;
+  Node& a = net.add(100'000, 0);
+  Node& b = net.add(0, 0);
+  net.transfer(a, b, 1, 400'000);
+  int looks = 0;
+  for (const Duration when : {1s, 2s, 3s}) {
+    net.world.at(Instant(when), [&] {
+      ++looks;
+      CHECK(net.network.room(a.ends[1]) == 0);
+      CHECK(a.begin <= static_cast<std::uint32_t>(100'000 * net.seconds_now()) + 2 * 16'384);
+    });
+  }
+  net.finish();
+  CHECK(looks == 3);
+  CHECK(at(b.last_at, 1000) == doctest::Approx(4).epsilon(0.01));  // nor does the line ever wait
+}
+
 TEST_CASE("network: on a way that holds more than the send buffer the buffer grows") {
   Net net;
   Node& a = net.add(10'000'000, 0, 50ms);  // 2 MB in a round trip

@@ -17,6 +17,15 @@ int wake_bytes(const Descriptor& socket) {
   return value;
 }
 
+/// How much the socket takes until it is full.
+std::size_t fill(const Descriptor& socket) {
+  const std::vector<char> some(16 * 1024);
+  std::size_t bytes = 0;
+  for (ssize_t n = 0; n >= 0; bytes += static_cast<std::size_t>(std::max<ssize_t>(n, 0)))
+    n = ::send(socket.get(), some.data(), some.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return bytes;
+}
+
 /// One end is a PeerSocket, the other a descriptor that is written to.
 struct Pair {
   Loop& loop;
@@ -141,4 +150,16 @@ TEST_CASE("a dropped socket ends the connection although a worker still holds it
   std::uint8_t byte = 0;
   CHECK(::recv(pair.far.get(), &byte, 1, 0) == 0);
   CHECK(held->get() >= 0);
+}
+
+TEST_CASE("of what the network does not take the system holds as much as the owner says") {
+  const auto loop = make_loop();
+  Pair bounded(*loop), unbounded(*loop), again(*loop);
+  bounded.near->set_unsent_max(16 * 1024);
+  again.near->set_unsent_max(16 * 1024);
+  again.near->set_unsent_unbounded();
+  const std::size_t most =
+      fill(*unbounded.near->descriptor());  // nobody reads: what the receiver takes, and the buffer
+  CHECK(fill(*bounded.near->descriptor()) < most / 2);
+  CHECK(fill(*again.near->descriptor()) > most / 2);
 }
