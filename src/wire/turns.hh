@@ -6,7 +6,8 @@
 //   0 ask       from now on the receiver asks this sender for blocks as it likes (so it is before the first of these)
 //   1 wait      from now on it asks for those pieces only that the sender offers
 //   2 offer     the sender would send these now: ask for them, or answer with 3 or 4
-//   3 taken     these are on their way to the sender from somebody: do not offer them, count them as held
+//   3 taken     these are on their way to the sender from somebody, and all of them was asked for or soon will be: count them as held,
+//               offer them only for want of anything else; in answer to an offer, and after it: there is no more to ask for
 //   4 unwanted  the sender does not want these: do not offer them
 //   5 lacking   what was said by 3 or 4 no longer holds
 //

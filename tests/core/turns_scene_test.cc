@@ -37,9 +37,11 @@ struct Heard {
 };
 
 struct Scene {
-  explicit Scene(bool seed, Policy policy = Policy::spread, bool sequential = false) : client(options(policy), 1) {
+  explicit Scene(bool seed, Policy policy = Policy::spread, bool sequential = false,
+                 std::uint32_t piece_bytes = 2 * wire::block_bytes)
+      : client(options(policy), 1) {
     AddTorrent add;
-    add.info = small_torrent(pieces);
+    add.info = small_torrent(pieces, piece_bytes);
     add.seed = seed;
     add.sequential = sequential;
     if (seed) add.resume.verified = Bitfield(pieces, true);
@@ -161,6 +163,43 @@ TEST_CASE(
   CHECK(t.hear(two).all(Kind::lacking) == list({1}));
   t.say(two, Kind::offer, list({1}));
   CHECK(t.hear(two).requests.size() == 2);
+}
+
+TEST_CASE(
+    "what one gives already is asked of another for the rest, and who is not asked to the end hears that it is over") {
+  Scene t(false, Policy::spread, false, 16 * wire::block_bytes);
+  auto one = t.join(1, {}), two = t.join(2, {}), three = t.join(3, {});
+  for (auto* node : {&one, &two, &three}) {
+    t.say(*node, Kind::wait);
+    node->say(wire::Have{PieceIndex{1}}, t.now);
+    t.hear(*node);
+  }
+  t.say(one, Kind::offer, list({1}));
+  std::set<std::uint32_t> asked;
+  const auto ask = [&](PeerScript& node) {
+    const Heard heard = t.hear(node);
+    for (const auto& r : heard.requests) CHECK(asked.insert(r.begin).second);
+    return heard;
+  };
+  CHECK(ask(one).requests.size() == 4);
+  CHECK(t.hear(two).all(Kind::taken) == list({1}));
+  t.say(two, Kind::offer, list({1}));  // it knows, and has nothing else
+  const Heard second = ask(two);
+  CHECK(second.requests.size() == 4);
+  CHECK_FALSE(second.says(Kind::taken));
+  CHECK(t.hear(three).all(Kind::taken) == list({1}));  // once
+  // As the blocks of the second come it is asked for all that is left, the last one too.
+  for (std::uint32_t i = 4; asked.size() < 16; ++i) {
+    two.say_block({PieceIndex{1}, i * wire::block_bytes, wire::block_bytes}, t.now += 1ms);
+    CHECK_FALSE(ask(two).says(Kind::taken));
+    REQUIRE(i < 16);
+  }
+  one.say_block({PieceIndex{1}, 0, wire::block_bytes}, t.now);
+  const Heard over = ask(one);
+  CHECK(over.requests.empty());
+  CHECK(over.all(Kind::taken) == list({1}));
+  t.say(three, Kind::offer, list({1}));
+  CHECK(ask(three).all(Kind::taken) == list({1}));
 }
 
 TEST_CASE("who gives freely is not told what is on its way; who begins to give by turns hears of all of it") {

@@ -88,7 +88,7 @@ TEST_CASE("turns: whoever does not take a piece frees the turn, and is offered i
   CHECK(turns.in_flight() == 0);
   CHECK(turns.given(PieceIndex{0}) == 0);
   CHECK(turns.held(PieceIndex{0}) == 1);
-  CHECK(offers(turns).empty());
+  CHECK(offers(turns).empty());  // not even for the rest: a has been asked
   turns.on_lacking(a, PieceIndex{0});
   const auto again = offers(turns);
   REQUIRE(again.size() == 1);
@@ -378,9 +378,11 @@ TEST_CASE("turns: the last first gifts get the whole line, unless they take long
   for (const auto& o : last) CHECK(turns.given(o.piece) == 1);
   end(flight[1], b, start + 1500ms);
   CHECK(offers(turns, 0, start + 1500ms).empty());
-  SUBCASE("all are asked for to the end") {
+  SUBCASE("all are asked for to the end, and come") {
+    for (const std::size_t i : {3u, 5u}) end(flight[i], a, start + 1600ms);
     for (const auto& o : last) turns.on_asked(o.conn, o.piece, true, start + 1600ms);
-    for (const std::size_t i : {3u, 5u}) turns.on_asked(flight[i].conn, flight[i].piece, true, start + 1600ms);
+    CHECK(offers(turns, 0, start + 1600ms).empty());  // what was asked for is being sent
+    for (const auto& o : last) turns.on_have(o.conn, o.piece);
     CHECK_FALSE(offers(turns, 0, start + 1600ms).empty());
   }
   SUBCASE("a first gift usually takes a second, and this is longer") {
@@ -391,11 +393,12 @@ TEST_CASE("turns: the last first gifts get the whole line, unless they take long
   }
 }
 
-TEST_CASE("turns: in a crowd partners only are offered anything, until none of them can take more") {
-  Random random(1);
-  Turns turns(piece_bytes, Bitfield(1000, true), random);
+namespace {
+
+/// Forty neighbours, each of which agrees to be a partner when it is asked. Gives those who were.
+std::set<std::uint32_t> crowd(Turns& turns, std::uint32_t pieces) {
   for (std::uint32_t y = 0; y < 40; ++y) {
-    turns.on_neighbour(ConnId{y}, Bitfield(1000));
+    turns.on_neighbour(ConnId{y}, Bitfield(pieces));
     turns.set_open(ConnId{y}, true);
   }
   std::set<std::uint32_t> partners;
@@ -404,9 +407,123 @@ TEST_CASE("turns: in a crowd partners only are offered anything, until none of t
     partners.insert(number(s->conn));
     turns.partners().on_pair(s->conn, 0, start);
   }
+  return partners;
+}
+
+/// All that is offered while each offer is asked for to the end at once.
+std::vector<Turns::Offer> offers_asked(Turns& turns, Instant now, std::size_t most = SIZE_MAX) {
+  std::vector<Turns::Offer> all;
+  while (all.size() < most) {
+    const auto offer = turns.next_offer(0, now);
+    if (!offer) break;
+    turns.on_asked(offer->conn, offer->piece, true, now);
+    all.push_back(*offer);
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("turns: in a crowd those who have nothing are begun with two at a time, for a second at the most") {
+  Random random(1);
+  Turns turns(piece_bytes, Bitfield(1000, true), random);
+  const auto partners = crowd(turns, 1000);
+  const auto first = offers(turns);
+  REQUIRE(first.size() == Turns::begun_at_a_time);
+  CHECK(first[0].conn != first[1].conn);
+  CHECK(offers(turns, 0, start + 900ms).empty());
+  SUBCASE("one is asked for to the end") {
+    turns.on_asked(first[0].conn, first[0].piece, true, start);
+    CHECK(offers(turns).size() == 1);
+  }
+  SUBCASE("all partners have something") {
+    for (const std::uint32_t y : partners) turns.on_have(ConnId{y}, PieceIndex{999});
+    CHECK(offers(turns).size() == partners.size() - 2);
+  }
+  SUBCASE("the others have been told of by others") {
+    for (const std::uint32_t y : partners) turns.on_taken(ConnId{y}, PieceIndex{999});
+    CHECK(offers(turns).size() == partners.size() - 2);
+  }
+  SUBCASE("they are slow") { CHECK(offers(turns, 0, start + 1s).size() == Turns::begun_at_a_time); }
+}
+
+TEST_CASE("turns: a line that would stand still brings what is under way to its end") {
+  Random random(1);
+  Turns turns = with(2, true, random, {a, b});
+  turns.on_have(a, PieceIndex{0});
+  turns.on_have(b, PieceIndex{0});
+  turns.on_taken(a, PieceIndex{1});
+  const auto second = offers(turns);
+  REQUIRE(second.size() == 1);  // b lacks it
+  CHECK(second[0].conn == b);
+  turns.on_asked(b, PieceIndex{1}, false, start);
+  CHECK(offers(turns).empty());  // b has something to ask for
+  turns.on_asked(b, PieceIndex{1}, true, start);
+  const auto joined = offers(turns);
+  REQUIRE(joined.size() == 1);
+  CHECK(joined[0].conn == a);
+  CHECK(joined[0].piece == PieceIndex{1});
+  CHECK(turns.held(PieceIndex{1}) == 2);
+  turns.on_taken(a, PieceIndex{1});  // nothing is left of it
+  CHECK(offers(turns).empty());
+  turns.on_lacking(a, PieceIndex{1});  // it came wrong
+  CHECK(offers(turns).size() == 1);
+}
+
+TEST_CASE("turns: a seed leaves to others what they have, as long as its partners are fed") {
+  constexpr std::uint32_t pieces = 400;
+  Random random(1);
+  Turns turns(piece_bytes, Bitfield(pieces, true), random);
+  const auto partners = crowd(turns, pieces);
+  // All have the first 100 by now, a hundred a second, and are being sent one by somebody; the next hundred stand at three others.
+  for (std::uint32_t y = 0; y < 40; ++y)
+    for (std::uint32_t p = 0; p < 100; ++p) turns.on_have(ConnId{y}, PieceIndex{p});
+  std::vector<std::uint32_t> others;
+  for (std::uint32_t y = 0; y < 40 && others.size() < 3; ++y)
+    if (!partners.contains(y)) others.push_back(y);
+  for (const std::uint32_t y : others)
+    for (std::uint32_t p = 100; p < 200; ++p) turns.on_have(ConnId{y}, PieceIndex{p});
+  turns.on_tick(start);
+  for (const std::uint32_t y : partners) turns.on_taken(ConnId{y}, PieceIndex{200});
+  turns.next_offer(100.0 * piece_bytes, start);
+  turns.on_have(others[0] == 0 ? ConnId{1} : ConnId{0}, PieceIndex{0});  // something has changed
+  std::uint32_t rare = 1, spread = 0;                                    // offers
+  const auto count = [&](Instant now) {
+    for (const auto& o : offers_asked(turns, now, 1000)) {
+      (number(o.piece) > 200 ? rare : spread) += 1;
+      turns.on_have(o.conn, o.piece);
+    }
+  };
+  SUBCASE("they are") {
+    count(start);
+    CHECK(rare == Turns::spread_enough * 199);
+    CHECK(spread == 0);
+  }
+  SUBCASE("one of them is sent nothing") {
+    for (std::uint32_t p = 200; p < pieces; ++p) turns.on_have(ConnId{*partners.begin()}, PieceIndex{p});
+    count(start);
+    CHECK(spread > 0);
+  }
+  SUBCASE("they gain less than half of what we can send") {
+    turns.on_tick(start);
+    count(start);
+    CHECK(spread > 0);
+  }
+  SUBCASE("most neighbours are whole") {
+    for (std::uint32_t y = 0; y < 40; ++y)
+      if (!partners.contains(y)) turns.on_bitfield(ConnId{y}, Bitfield(pieces, true));
+    count(start);
+    CHECK(spread > 0);
+  }
+}
+
+TEST_CASE("turns: in a crowd partners only are offered anything, until none of them can take more") {
+  Random random(1);
+  Turns turns(piece_bytes, Bitfield(1000, true), random);
+  const auto partners = crowd(turns, 1000);
   CHECK(partners.size() == core::Partners::wanted);
   std::set<std::uint32_t> takers;
-  for (const auto& o : offers(turns)) takers.insert(number(o.conn));
+  for (const auto& o : offers_asked(turns, start, 20 * partners.size())) takers.insert(number(o.conn));
   CHECK(takers == partners);
   // They can take nothing more: the line is not left idle.
   for (const std::uint32_t y : partners) turns.set_open(ConnId{y}, false);

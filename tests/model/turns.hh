@@ -32,11 +32,14 @@ struct Turns {
   std::map<std::uint32_t, Neighbour> neighbours;
   std::set<std::pair<std::uint32_t, std::uint32_t>> turns;   ///< neighbour, piece
   std::set<std::pair<std::uint32_t, std::uint32_t>> to_ask;  ///< of these: not asked for to the end
+  std::set<std::pair<std::uint32_t, std::uint32_t>> joined;  ///< taken, and offered all the same
 
   void say(std::uint32_t who, std::uint32_t piece, Said what) {
     auto& said = neighbours.at(who).said[piece];
     if (said == Said::has && what != Said::has) return;
     to_ask.erase({who, piece});
+    if (what != Said::taken) joined.erase({who, piece});
+    if (what == Said::taken && turns.contains({who, piece})) joined.insert({who, piece});
     if (turns.erase({who, piece}) > 0 && what != Said::has) {
       --given[piece];
       neighbours.at(who).misses += what == Said::lacking;
@@ -47,16 +50,19 @@ struct Turns {
     neighbours.erase(who);
     std::erase_if(turns, [&](const auto& t) { return t.first == who; });
     std::erase_if(to_ask, [&](const auto& t) { return t.first == who; });
+    std::erase_if(joined, [&](const auto& t) { return t.first == who; });
   }
   void close(std::uint32_t who) {
     neighbours.at(who).open = false;
     std::erase_if(to_ask, [&](const auto& t) { return t.first == who; });
     for (std::uint32_t p = 0; p < pieces; ++p) {
-      if (turns.erase({who, p}) > 0) neighbours.at(who).said[p] = Said::lacking;
+      if (turns.erase({who, p}) == 0) continue;
+      neighbours.at(who).said[p] = Said::lacking;
+      joined.erase({who, p});
     }
   }
   void offered(std::uint32_t who, std::uint32_t piece) {
-    neighbours.at(who).said[piece] = Said::taken;
+    if (std::exchange(neighbours.at(who).said[piece], Said::taken) == Said::taken) joined.insert({who, piece});
     turns.insert({who, piece});
     to_ask.insert({who, piece});
     ++given[piece];
@@ -80,10 +86,22 @@ struct Turns {
       return n.open && waiting < turns_max && n.misses < misses_max;
     };
     const auto fits = [&](const Neighbour& n, std::uint32_t p) { return mine[p] && n.said[p] == Said::lacking; };
-    long least_load = LONG_MAX;
-    for (const auto& [who, n] : neighbours)
-      for (std::uint32_t p = 0; p < pieces; ++p)
+    const auto joins = [&](std::uint32_t who, const Neighbour& n, std::uint32_t p) {
+      return mine[p] && n.said[p] == Said::taken && !turns.contains({who, p}) && !joined.contains({who, p});
+    };
+    long least_load = LONG_MAX, least_to_join = LONG_MAX;
+    for (const auto& [who, n] : neighbours) {
+      for (std::uint32_t p = 0; p < pieces; ++p) {
         if (may(who, n) && fits(n, p)) least_load = std::min(least_load, n.load());
+        if (may(who, n) && joins(who, n, p)) least_to_join = std::min(least_to_join, n.load());
+      }
+    }
+    if (least_load == LONG_MAX && to_ask.empty()) {
+      for (const auto& [who, n] : neighbours)
+        for (std::uint32_t p = 0; p < pieces; ++p)
+          if (may(who, n) && n.load() == least_to_join && joins(who, n, p)) all.insert({who, p});
+      return all;
+    }
     for (const auto& [who, n] : neighbours) {
       if (!may(who, n) || n.load() != least_load) continue;
       std::pair<std::uint32_t, std::uint32_t> rarest{UINT32_MAX, UINT32_MAX};

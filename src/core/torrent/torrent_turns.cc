@@ -95,8 +95,8 @@ void Torrent::on_turns(Peer& peer, const wire::TurnsMessage& message, Instant no
   }
 }
 
-/// Ask for it, or say why not. What stands on our disk already needs no word: HAVE is on its way. Nor does an offer of one that chokes
-/// us: it can not be asked, and its offer would keep all others from giving the piece.
+/// Ask for it, or say why not; of what somebody else gives already, for the rest. What stands on our disk already needs no word: HAVE is
+/// on its way. Nor does an offer of one that chokes us: it can not be asked, and its offer would keep all others from giving the piece.
 void Torrent::on_offer(Peer& peer, PieceIndex piece) {
   const PieceIndex pieces[] = {piece};
   if (content_->progress.verified()[piece] || !peer.has[piece] || peer.peer_choking) return;
@@ -104,11 +104,11 @@ void Torrent::on_offer(Peer& peer, PieceIndex piece) {
   if (mine || content_->download.asked_of(piece, peer.conn)) return;
   if (!leeching() || stopping_ || (!content_->progress.missing(piece) && !content_->download.begun(piece)))
     return say_turns(peer, Kind::unwanted, pieces);
-  const bool granted_elsewhere = !last_pieces_ && granted(piece);
-  if (granted_elsewhere || peer.granted.size() >= granted_max || !content_->download.grant(piece, peer.conn))
+  const bool told = granted(piece);
+  if (peer.granted.size() >= granted_max || !content_->download.grant(piece, peer.conn))
     return say_turns(peer, Kind::taken, pieces);
   peer.granted.push_back(piece);
-  tell_turns(Kind::taken, piece, &peer);
+  if (!told) tell_turns(Kind::taken, piece, &peer);
   peer.refill = true;
   look_at_end();
 }
@@ -135,14 +135,19 @@ void Torrent::tell_orphans() {
     if (content_->download.has_free(p) && !granted(p)) tell_turns(Kind::lacking, p, nullptr);
 }
 
-/// The next blocks of what this peer has offered.
+/// The next blocks of what this peer has offered. Its turn ends with its request for the last one; where others have that, a word does.
 void Torrent::ask_granted(Peer& peer, std::size_t most) {
   while (most > 0 && !peer.granted.empty()) {
     const PieceIndex piece = peer.granted.front();
     const std::size_t before = blocks_.size();
     content_->download.next_of(piece, peer.conn, most, blocks_);
     most -= blocks_.size() - before;
-    if (!content_->download.has_free(piece)) peer.granted.erase(peer.granted.begin());
+    if (content_->download.has_free(piece)) continue;
+    peer.granted.erase(peer.granted.begin());
+    const bool to_end =
+        blocks_.size() > before && blocks_.back().begin + blocks_.back().length == content_->download.piece_size(piece);
+    const PieceIndex pieces[] = {piece};
+    if (!to_end) say_turns(peer, Kind::taken, pieces);
   }
 }
 

@@ -41,6 +41,7 @@ void for_missing(const Bitfield& a, const Bitfield& b, std::size_t first_word, V
 Turns::Turns(std::uint32_t piece_bytes, const Bitfield& mine, Random& random)
     : piece_bytes_(piece_bytes),
       mine_(mine),
+      whole_at_first_(mine.all()),
       random_(random),
       partners_(random),
       held_(mine.size()),
@@ -56,12 +57,13 @@ void Turns::on_neighbour(ConnId conn, const Bitfield& has, bool near) {
   SWARM_CHECK(!knows(conn));
   Neighbour n;
   n.conn = conn;
-  n.closed = n.taken = n.unwanted = Bitfield(mine_.size());
+  n.closed = n.taken = n.unwanted = n.joined = Bitfield(mine_.size());
   neighbours_.push_back(std::move(n));
   conns_.push_back(conn);
   partners_.on_neighbour(conn, near);
   if (mine_.size() == 0) ++whole_;
   on_bitfield(conn, has);
+  neighbours_.back().gaining = 0;
 }
 
 void Turns::on_gone(ConnId conn) {
@@ -124,8 +126,9 @@ void Turns::on_have(ConnId conn, PieceIndex piece) {
 void Turns::on_taken(ConnId conn, PieceIndex piece) {
   Neighbour* n = find(conn);
   if (n == nullptr || n->state(number(piece)) == State::has) return;
-  end_turn(*n, number(piece), false);
+  const bool offered = end_turn(*n, number(piece), false);
   set(*n, number(piece), State::taken);
+  if (offered) n->joined.set(std::size_t{number(piece)});  // in vain, or there is no more to ask for
 }
 
 void Turns::on_unwanted(ConnId conn, PieceIndex piece) {
@@ -194,6 +197,7 @@ void Turns::on_tick(Instant now) {
   }
   for (Neighbour& n : neighbours_) {
     n.misses = 0;
+    n.gained = std::exchange(n.gaining, 0);
     partners_.set_doubted(n.conn, n.in_doubt(now));
   }
   partners_.on_tick(now);
@@ -206,6 +210,7 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
     dirty_ = true;
   }
   see_gifts(now);
+  rate_max_ = std::max(rate_max_, rate);
   if (!dirty_ || !selective()) return std::nullopt;
   const double delay = delay_min_ == Duration::max() ? 0 : seconds(delay_min_);
   const auto turns_max =
@@ -216,17 +221,17 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
   const bool all_in_doubt = std::all_of(neighbours_.begin(), neighbours_.end(), [now](const Neighbour& n) {
     return !n.open || !n.partner || n.closed.all() || n.in_doubt(now);
   });
-  const bool no_seconds =
-      !idle && now - first_offered_ < gift_comes_in_ &&
-      std::any_of(turns_.begin(), turns_.end(), [](const Turn& t) { return t.first && !t.asked_to_end; });
+  const bool no_seconds = std::any_of(turns_.begin(), turns_.end(),
+                                      [&](const Turn& t) { return t.first && now - t.since < gift_comes_in_; });
   candidates_.clear();
   for (std::uint32_t i = 0; i < neighbours_.size(); ++i) {
     const Neighbour& n = neighbours_[i];
-    if (!n.open || n.to_ask >= turns_max || n.closed.all() || n.misses >= misses_max) continue;
+    if (!n.open || n.to_ask >= turns_max || n.has == mine_.size() || n.misses >= misses_max) continue;
     const bool trusted = n.partner && (all_in_doubt || !n.in_doubt(now));
     if (!trusted && !idle) continue;
     candidates_.push_back({n.under_way + n.misses + (trusted ? 0 : not_trusted), random_.next(), i});
   }
+  if (begins_enough(now)) return std::nullopt;
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
     return std::tie(a.load, a.lot, a.at) < std::tie(b.load, b.lot, b.at);
   });
@@ -235,19 +240,68 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
     const auto piece = piece_for(n);
     if (!piece) continue;
     const bool first = held_[*piece] == (kept_[std::size_t{*piece}] ? 1u : 0u);
-    if (!first && no_seconds) continue;
-    if (first) first_offered_ = now;
+    if (!first && (no_seconds || fed_by_others(n, *piece))) continue;
     forget_gift(*piece);  // from now on nobody can tell who passed it on
     for (Turn& t : turns_)
       if (t.piece == *piece) t.first = false;
     set(n, *piece, State::taken);
-    if (given_[*piece] < UINT16_MAX) ++given_[*piece];
-    ++n.to_ask;
-    turns_.push_back({n.conn, *piece, now, first});
-    return Offer{n.conn, PieceIndex{*piece}};
+    return offer(n, *piece, first, now);
+  }
+  for (const Candidate& c : candidates_) {
+    if (!idle || no_seconds || c.load >= not_trusted) break;
+    Neighbour& n = neighbours_[c.at];
+    const auto piece = piece_to_join(n);
+    if (!piece || fed_by_others(n, *piece)) continue;
+    n.joined.set(std::size_t{*piece});
+    return offer(n, *piece, false, now);
   }
   dirty_ = false;
   return std::nullopt;
+}
+
+Turns::Offer Turns::offer(Neighbour& n, std::uint32_t piece, bool first, Instant now) {
+  if (given_[piece] < UINT16_MAX) ++given_[piece];
+  ++n.to_ask;
+  turns_.push_back({n.conn, piece, now, first});
+  return {n.conn, PieceIndex{piece}};
+}
+
+/// Rule 12.
+bool Turns::begins_enough(Instant now) const {
+  const auto begins = [this](const Candidate& c) {
+    const Neighbour& n = neighbours_[c.at];
+    return c.load == 0 && n.has == 0 && lacks_any(n);
+  };
+  if (partners_.all() || std::none_of(candidates_.begin(), candidates_.end(), begins)) return false;
+  const auto begun = std::count_if(turns_.begin(), turns_.end(),
+                                   [now](const Turn& t) { return !t.asked_to_end && now - t.since < begun_within; });
+  return static_cast<std::size_t>(begun) >= begun_at_a_time;
+}
+
+bool Turns::lacks_any(const Neighbour& n) const {
+  bool any = false;
+  for_missing(mine_, n.closed, 0, [&](std::uint32_t) { return !(any = true); });
+  return any;
+}
+
+/// Rule 13.
+bool Turns::fed_by_others(const Neighbour& n, std::uint32_t piece) const {
+  if (!whole_at_first_ || partners_.all() || 2 * whole_ >= neighbours_.size()) return false;
+  const std::uint32_t kept = kept_[std::size_t{piece}] ? 1 : 0;
+  return held_[piece] - kept >= spread_enough && n.under_way > 0 && 2.0 * n.gained * piece_bytes_ >= rate_max_;
+}
+
+/// Rule 11.
+std::optional<std::uint32_t> Turns::piece_to_join(const Neighbour& n) {
+  std::optional<std::uint32_t> found;
+  std::uint64_t equals = 0;
+  for_missing(n.taken, n.joined, 0, [&](std::uint32_t p) {
+    const bool ours =
+        std::any_of(turns_.begin(), turns_.end(), [&](const Turn& t) { return t.conn == n.conn && t.piece == p; });
+    if (mine_[std::size_t{p}] && !ours && random_.below(++equals) == 0) found = p;
+    return true;
+  });
+  return found;
 }
 
 /// Rule 9: what has become of the first gifts since the last call.
@@ -337,12 +391,13 @@ void Turns::set(Neighbour& n, std::uint32_t piece, State state) {
   }
   const bool was_whole = n.has == mine_.size();
   if (old == State::has) --n.has;
-  if (state == State::has) ++n.has;
+  if (state == State::has) ++n.has, ++n.gaining;
   const bool is_whole = n.has == mine_.size();
   if (was_whole && !is_whole) --whole_;
   if (is_whole && !was_whole) ++whole_;
   if (was_whole != is_whole) partners_.set_whole(n.conn, is_whole);
   n.under_way += (state == State::taken ? 1u : 0u) - (old == State::taken ? 1u : 0u);
+  if (old == State::taken) n.joined.set(std::size_t{piece}, false);
   n.closed.set(std::size_t{piece}, state != State::lacking);
   n.taken.set(std::size_t{piece}, state == State::taken);
   n.unwanted.set(std::size_t{piece}, state == State::unwanted);

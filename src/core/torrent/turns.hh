@@ -30,21 +30,34 @@
 //    and a fifth of free riders costs a fifth of the time. To an honest one doubt does little harm: the others give to it, and a
 //    word ends it. One with a slow line passes on what is rarest first, too, and a first gift is that; what it is given faster than
 //    it can pass on is better given to others. Where none can pass anything on, because none can reach another, all are in doubt.
-// 10. While a first gift has not been asked for to its end, nothing is given a second time, unless nobody has anything to ask for, and at
-//    most for as long as first gifts usually take. Rationale: what stands nowhere else is lost if we leave, so the last first gifts
-//    get our whole line; one slow taker does not keep it from the others.
+// 10. While a first gift is on its way, nothing is given a second time, but no longer than first gifts usually take. Rationale: what
+//    stands nowhere else is lost if we leave, so the last first gifts get our whole line; one slow taker does not keep it from the
+//    others.
+// 11. While nobody has anything to ask for and nothing is left to offer by rule 3, a partner is offered once what is on its way to it
+//    already: it asks for what was not asked of others yet. Rationale: a line that would stand still brings a piece that is under
+//    way to its end sooner, so that it is passed on sooner.
+// 12. Where not all are partners, who has nothing and is sent nothing is begun with only while fewer than begun_at_a_time turns of the
+//    last begun_within have not been asked for to the end. Rationale: in the beginning most lines down are idle, so nobody has to
+//    share ours, and one after the other they can pass on their first piece in a mean of half the time. Once all have something,
+//    few flows collide at the receivers (rule 2).
+// 13. Where not all are partners, who was whole from the start gives nothing a second time that spread_enough neighbours have or are
+//    being sent to who is sent something by somebody and gained, in the last second, half of what we ever sent in one; unless half
+//    of the neighbours are whole. Rationale: those who are fed at such a rate lose a quarter of it at the most, commonly nothing,
+//    for the others give it as fast; and the line of a seed may be paid for by the byte.
 // What each is worth, 64 MiB in pieces of 256 KiB, 100 Mbit/s, last completion against the bound at N = 8 and 16: rarest first, asked of
 // all neighbours 150 ms ahead: 1.7 at 8; two turns at a time, for all neighbours together, 1.37, 1.43; four, 1.17, 1.20; rule 2 and
 // partners, 1.04, 1.08. At N = 64 and 256: given to all neighbours 1.41 at 64, each to the one that follows it on eight rings of the
-// neighbours that it happens to have, 1.35 and 1.72; partners by agreement, 1.13 and 1.16. When a fifth of 10 or 20 nodes are free
-// riders, the last honest one takes 24 or 25 % longer than without them; with rule 9, 5 or 8 %.
+// neighbours that it happens to have, 1.35 and 1.72; partners by agreement, 1.137 and 1.163, with little in the sockets (uv/peers.hh),
+// 1.119 at 64; with rule 11, 1.112, with rule 12, 1.103 and 1.133. With rule 13 and what rule 10 says of gifts on their way, the
+// seed's copies at 64 and 256 are 1.04 instead of 1.10 and 1.13, the ends 1.109 and 1.144. When a fifth of 10 or 20 nodes are free
+// riders, the last honest one takes 24 or 25 % longer than without them; with rule 9, 6 or 9 %.
 // Lies: a false `taken` changes what the liar is offered, and counts as one holder of many in rule 3. Who takes offers and never asks
 // for them, or not to the end, is offered no more than rule 2 has. Who says that it lacks what it was just given counts as busier by one for a second,
 // each time, and beyond misses_max it is offered nothing. Free riders that claim each other's pieces are not in doubt, and gain what
-// rule 9 would have kept from them.
+// rule 9 would have kept from them. Three who claim what they lack keep rule 13 from giving it to others, until these are sent nothing.
 // Complexity: next_offer O(neighbours + pieces looked at), at most looked_at_max + pieces / 64 of these a neighbour that is short of an
 // offer; the rest O(neighbours + turns + first gifts that were not passed on), a neighbour that comes or goes O(pieces). Memory: 6 bytes
-// and 2 bits a piece, 3 bits a piece and neighbour, gifts_max first gifts a neighbour.
+// and 2 bits a piece, 4 bits a piece and neighbour, gifts_max first gifts a neighbour.
 #pragma once
 
 #include <cstdint>
@@ -69,6 +82,9 @@ class Turns {
   static constexpr std::uint64_t least_share = 16, judged_pieces = 8;
   static constexpr Duration kept_for = 1s, doubted_after = 1s;  ///< rule 9
   static constexpr std::uint32_t kept_max = 2, gifts_max = 16;  ///< a neighbour; of later ones nothing is noted
+  static constexpr std::size_t begun_at_a_time = 2;             ///< rule 12
+  static constexpr Duration begun_within = 1s;
+  static constexpr std::uint32_t spread_enough = 3;  ///< rule 13
 
   /// `mine`: what we can give from the start.
   Turns(std::uint32_t piece_bytes, const Bitfield& mine, Random& random);
@@ -121,10 +137,13 @@ class Turns {
     std::uint32_t under_way = 0;  ///< bits in `taken`
     std::uint32_t to_ask = 0;     ///< its turns that it has not asked for to the end
     std::uint32_t misses = 0;     ///< turns in this second after which it lacked the piece
+    std::uint32_t gaining = 0;    ///< pieces that it has said it has, in this second
+    std::uint32_t gained = 0;     ///< in the last one
     bool open = false;
     bool partner = false;
     Bitfield closed;  ///< not lacking; up to here next_offer() looks at all of them
     Bitfield taken, unwanted;
+    Bitfield joined;  ///< of taken: not to be offered again (rule 11)
     std::size_t has = 0;
     Instant judged_from{};  ///< rule 8
     Traffic before;         ///< by then
@@ -162,9 +181,16 @@ class Turns {
   void see_gifts(Instant now);
   void forget_gift(std::uint32_t piece);
   std::optional<std::uint32_t> piece_for(const Neighbour& n);
+  std::optional<std::uint32_t> piece_to_join(const Neighbour& n);
+  bool begins_enough(Instant now) const;
+  bool lacks_any(const Neighbour& n) const;  ///< that we have and nobody is sending it
+  bool fed_by_others(const Neighbour& n, std::uint32_t piece) const;
+  Offer offer(Neighbour& n, std::uint32_t piece, bool first, Instant now);
 
   std::uint32_t piece_bytes_;
   Bitfield mine_;
+  bool whole_at_first_;
+  double rate_max_ = 0;  ///< that next_offer() was ever told
   Random& random_;
   Partners partners_;
   std::vector<Neighbour> neighbours_;          ///< in the order in which they came
@@ -176,7 +202,6 @@ class Turns {
   std::vector<Gift> gifts_;                    ///< at most one a piece, gifts_max a neighbour
   Bitfield gifted_, kept_;                     ///< pieces in gifts_; those that are kept too long
   Duration gift_comes_in_{}, passed_on_in_{};  ///< smoothed: from the offer to HAVE, and from there on
-  Instant first_offered_{};                    ///< the last first gift
   Duration delay_min_ = Duration::max();
   bool dirty_ = false;  ///< something has changed since next_offer() gave nothing
 
