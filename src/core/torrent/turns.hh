@@ -56,8 +56,8 @@
 // each time, and beyond misses_max it is offered nothing. Free riders that claim each other's pieces are not in doubt, and gain what
 // rule 9 would have kept from them. Three who claim what they lack keep rule 13 from giving it to others, until these are sent nothing.
 // Complexity: next_offer O(neighbours + pieces looked at), at most looked_at_max + pieces / 64 of these a neighbour that is short of an
-// offer; the rest O(neighbours + turns + first gifts that were not passed on), a neighbour that comes or goes O(pieces). Memory: 6 bytes
-// and 2 bits a piece, 4 bits a piece and neighbour, gifts_max first gifts a neighbour.
+// offer; for rule 11, with an idle line, O(pieces / 64 + pieces on their way to it * turns) more for each; the rest O(neighbours + turns +
+// first gifts that were not passed on), a neighbour that comes or goes O(pieces). Memory: 6 bytes and 2 bits a piece, 4 bits a piece and neighbour, gifts_max first gifts a neighbour.
 #pragma once
 
 #include <cstdint>
