@@ -9,6 +9,7 @@
 
 #include "base/random.hh"
 #include "core/client.hh"
+#include "core/torrent/partners.hh"
 #include "peer_script.hh"
 #include "wire/turns.hh"
 
@@ -18,6 +19,7 @@ using namespace swarm::core;
 namespace {
 
 constexpr std::size_t have_bytes = 9, packet_bytes = 1400;
+constexpr std::uint8_t turns_id = 77;  // under which nodes want to hear of turns
 
 /// A client whose pieces are all on its disk and still to be checked, so that a test decides when it has which; and its neighbours.
 struct Scene {
@@ -27,7 +29,9 @@ struct Scene {
     PeerScript script;
     Bitfield has;
     bool turns;
-    std::map<PieceIndex, Instant> owed;  ///< the naive twin: what it has, too, and was not told yet, and since when
+    bool partner = false;  ///< or few enough neighbours are there for all to be partners
+    std::map<PieceIndex, Instant>
+        owed;  ///< the naive twin: what it was not told yet though it may know, and since when
     std::set<PieceIndex> told;
     std::size_t sends = 0;
   };
@@ -47,38 +51,58 @@ struct Scene {
     p.greet(info.info_hash, "-SW0100-node-" + std::to_string(1'000'000 + number), now);
     p.say(wire::BitfieldBits{has.bytes()}, now);
     wire::ExtendedHandshake h;
-    if (turns) h.messages = {{"sw_turns", 77}};
+    if (turns) h.messages = {{"sw_turns", turns_id}};
     const Buffer payload = wire::encode(h);
     p.say(wire::Extended{0, payload}, now);
     return *nodes.back();
   }
 
+  /// Whom the client asks to be a partner agrees.
+  void agree(Node& node, const wire::PeerMessage& m) {
+    const auto* extended = std::get_if<wire::Extended>(&m);
+    if (!extended || extended->id != turns_id) return;
+    const auto said = wire::decode_turns(extended->payload, info.pieces);
+    REQUIRE(said.has_value());
+    if (said->kind != wire::TurnsMessage::Kind::pair || std::exchange(node.partner, true)) return;
+    const Buffer payload = wire::encode(wire::TurnsMessage{wire::TurnsMessage::Kind::pair, {}, 1});
+    node.script.say(wire::Extended{wire::sw_turns.id, payload}, now);
+  }
+
   /// What a driver does after each input.
   void deliver() {
-    const std::vector<ConnId> sendable = std::exchange(client.actions().sendable, {});
-    for (const auto& node : nodes) {
-      if (std::find(sendable.begin(), sendable.end(), node->script.conn()) == sendable.end()) continue;
-      const auto messages = node->script.hear(now);
-      if (!messages.empty()) ++node->sends;
-      for (const auto& m : messages) {
-        const auto* have = std::get_if<wire::Have>(&m);
-        if (!have) continue;
-        CHECK(node->told.insert(have->piece).second);  // of each piece once
-        node->owed.erase(have->piece);
+    while (!client.actions().sendable.empty()) {
+      const std::vector<ConnId> sendable = std::exchange(client.actions().sendable, {});
+      for (const auto& node : nodes) {
+        if (std::find(sendable.begin(), sendable.end(), node->script.conn()) == sendable.end()) continue;
+        const auto messages = node->script.hear(now);
+        if (!messages.empty()) ++node->sends;
+        for (const auto& m : messages) {
+          agree(*node, m);
+          const auto* have = std::get_if<wire::Have>(&m);
+          if (!have) continue;
+          CHECK(node->told.insert(have->piece).second);  // of each piece once
+          node->owed.erase(have->piece);
+        }
+        if (!messages.empty()) CHECK(node->owed.empty());  // whatever goes out takes along what waits
       }
-      if (!messages.empty()) CHECK(node->owed.empty());  // whatever goes out takes along what waits
     }
     for (const auto& node : nodes)
       for (const auto& [piece, since] : node->owed) CHECK(now - since <= 1s);
   }
 
+  bool may_wait(const Node& node, PieceIndex piece) const {
+    const auto by_turns = std::count_if(nodes.begin(), nodes.end(), [](const auto& n) { return n->turns; });
+    const bool partner = node.partner || by_turns <= Partners::all_up_to;
+    return node.turns && (node.has[piece] || !partner);
+  }
+
   void store(PieceIndex piece) {
     for (const auto& node : nodes)
-      if (node->turns && node->has[piece]) node->owed[piece] = now;
+      if (may_wait(*node, piece)) node->owed[piece] = now;
     client.on_stored(torrent, piece, {}, now);
     deliver();
     for (const auto& node : nodes)
-      if (!node->has[piece]) CHECK(node->told.contains(piece));
+      if (!node->has[piece] && !may_wait(*node, piece)) CHECK(node->told.contains(piece));
   }
 
   void pass(Duration time) {
@@ -118,6 +142,24 @@ TEST_CASE(
   CHECK(whole.sends - before[0] == 1);
   CHECK(whole.told.size() == pieces / 2);
   CHECK(stranger.sends - before[2] == 0);
+}
+
+TEST_CASE("in a crowd partners hear of each piece at once; the others within a second, though they lack it") {
+  constexpr std::uint32_t pieces = 100;
+  Scene s(pieces);
+  for (int i = 0; i < 14; ++i) s.join(Bitfield(pieces), i < 13);
+  s.pass(3s);
+  const auto partners = std::count_if(s.nodes.begin(), s.nodes.end(), [](const auto& n) { return n->partner; });
+  CHECK(partners == Partners::wanted);
+  std::vector<std::size_t> before;
+  for (const auto& n : s.nodes) before.push_back(n->sends);
+  for (std::uint32_t p = 0; p < pieces / 2; ++p) s.store(PieceIndex{p});
+  for (std::size_t i = 0; i < s.nodes.size(); ++i) {
+    const Scene::Node& n = *s.nodes[i];
+    CHECK(n.sends - before[i] == (n.partner || !n.turns ? pieces / 2 : 0));
+  }
+  s.pass(1s);
+  for (const auto& n : s.nodes) CHECK(n->told.size() == pieces / 2);
 }
 
 TEST_CASE("no more waits for a node than fills a packet") {

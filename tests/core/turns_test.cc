@@ -38,7 +38,8 @@ Turns with(std::uint32_t pieces, bool whole, Random& random, std::initializer_li
 
 TEST_CASE("turns: a seed gives each piece once before any twice, and each neighbour has two to ask for") {
   Random random(1);
-  Turns turns = with(100, true, random, {a, b, c});
+  Turns turns = with(101, true, random, {a, b, c});
+  for (const ConnId n : {a, b, c}) turns.on_have(n, PieceIndex{100});  // nobody is a beginner
   std::set<PieceIndex> given;
   auto flight = offers(turns);
   REQUIRE(flight.size() == 6);
@@ -361,7 +362,8 @@ TEST_CASE("turns: a partner that chokes us is in doubt after a second, until it 
 
 TEST_CASE("turns: the last first gifts get the whole line, unless they take longer than such usually do") {
   Random random(1);
-  Turns turns = with(9, true, random, {a, b, c});
+  Turns turns = with(10, true, random, {a, b, c});
+  for (const ConnId n : {a, b, c}) turns.on_have(n, PieceIndex{9});
   auto flight = offers(turns);  // two to each
   REQUIRE(flight.size() == 6);
   std::sort(flight.begin(), flight.end(), [](const auto& x, const auto& y) { return x.conn < y.conn; });
@@ -445,6 +447,19 @@ TEST_CASE("turns: in a crowd those who have nothing are begun with two at a time
     CHECK(offers(turns).size() == partners.size() - 2);
   }
   SUBCASE("they are slow") { CHECK(offers(turns, 0, start + 1s).size() == Turns::begun_at_a_time); }
+}
+
+TEST_CASE("turns: the first neighbours of a seed are begun with two at a time, although all are partners") {
+  Random random(1);
+  Turns turns = with(100, true, random, {a, b, c});
+  const auto first = offers(turns);
+  REQUIRE(first.size() == Turns::begun_at_a_time);
+  CHECK(offers(turns, 0, start + 900ms).empty());
+  turns.on_asked(first[0].conn, first[0].piece, true, start);
+  const auto next = offers(turns);  // the third has its turn, and behind it all have two to ask for
+  REQUIRE(next.size() == 5);
+  CHECK(next[0].conn != first[0].conn);
+  CHECK(next[0].conn != first[1].conn);
 }
 
 TEST_CASE("turns: a line that would stand still brings what is under way to its end") {
@@ -592,8 +607,9 @@ TEST_CASE("turns: like their naive twin, through anything that neighbours say") 
           Bitfield has(pieces);
           model::Turns::Neighbour n;
           n.said.resize(pieces);
+          const bool empty = chance.below(3) == 0;
           for (std::uint32_t p = 0; p < pieces; ++p) {
-            if (chance.below(4) != 0) continue;
+            if (empty || chance.below(4) != 0) continue;
             has.set(std::size_t{p});
             n.said[p] = model::Turns::Said::has;
           }
@@ -631,7 +647,7 @@ TEST_CASE("turns: like their naive twin, through anything that neighbours say") 
       }
       const double rate = (double(window) + 0.01) * piece_bytes / 0.02;
       for (;;) {
-        const auto allowed = model.allowed(static_cast<long>(window), Turns::misses_max);
+        const auto allowed = model.allowed(static_cast<long>(window), Turns::misses_max, Turns::begun_at_a_time);
         const auto offer = turns.next_offer(rate, start);
         REQUIRE(offer.has_value() == !allowed.empty());
         if (!offer) break;

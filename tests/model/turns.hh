@@ -77,8 +77,9 @@ struct Turns {
     return std::count_if(neighbours.begin(), neighbours.end(), [](const auto& n) { return !n.second.whole(); }) >= 2;
   }
 
-  /// What may be offered next.
-  std::set<std::pair<std::uint32_t, std::uint32_t>> allowed(long turns_max, long misses_max) const {
+  /// What may be offered next, at the moment of all that was offered before.
+  std::set<std::pair<std::uint32_t, std::uint32_t>> allowed(long turns_max, long misses_max,
+                                                            std::size_t begun_at_a_time) const {
     std::set<std::pair<std::uint32_t, std::uint32_t>> all;
     if (!selective()) return all;
     const auto may = [&](std::uint32_t who, const Neighbour& n) {
@@ -89,6 +90,14 @@ struct Turns {
     const auto joins = [&](std::uint32_t who, const Neighbour& n, std::uint32_t p) {
       return mine[p] && n.said[p] == Said::taken && !turns.contains({who, p}) && !joined.contains({who, p});
     };
+    const auto begins = [&](std::uint32_t who, const Neighbour& n) {
+      const bool nothing = std::find(n.said.begin(), n.said.end(), Said::has) == n.said.end();
+      for (std::uint32_t p = 0; p < pieces; ++p)
+        if (nothing && may(who, n) && n.load() == 0 && fits(n, p)) return true;
+      return false;
+    };
+    for (const auto& [who, n] : neighbours)
+      if (to_ask.size() >= begun_at_a_time && begins(who, n)) return all;
     long least_load = LONG_MAX, least_to_join = LONG_MAX;
     for (const auto& [who, n] : neighbours) {
       for (std::uint32_t p = 0; p < pieces; ++p) {

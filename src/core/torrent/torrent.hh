@@ -3,14 +3,15 @@
 //
 // HAVE, once a piece is stored
 // 1. A neighbour that lacks the piece hears of it at once. Rationale: it can ask for it.
-// 2. One that has it and gives by turns hears of it with the next message to it, at the latest on the next tick, within a second, or
-//    when have_bytes_max wait for it. Rationale: it only takes the piece off what is on its way to us (Turns, rule 4); by itself
-//    each piece would cost every neighbour a packet, at N neighbours N sends here and N receives there, which a message that
-//    goes to it anyway carries for nothing.
+// 2. One that gives by turns hears of it with the next message to it, at the latest on the next tick, within a second, or when
+//    have_bytes_max wait for it, if it has the piece, or waits for our offers and is no partner (Partners). Rationale: who has it
+//    only takes the piece off what is on its way to us (Turns, rule 4); who is no partner is offered it by others, or by us once
+//    our line is idle (Turns, rule 7), and learns only how many have it. By itself each piece would cost every neighbour a packet,
+//    at N neighbours N sends here and N receives there, which a message that goes to it anyway carries for nothing.
 // 3. When the last piece is in, all that waits goes out at once. Rationale: of two that are whole, one can end the connection as soon
 //    as it knows.
 // 4. Any other that has the piece is not told of it. Rationale: it has no use for that; upload_only (BEP 21) tells it the end.
-// Complexity: O(neighbours) a piece. What waits lies in the neighbour's send queue, in the order in which it was said.
+// Complexity: O(neighbours) a piece and neighbour. What waits lies in the neighbour's send queue, in the order in which it was said.
 #pragma once
 
 #include <cstdint>

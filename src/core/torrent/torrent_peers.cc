@@ -358,8 +358,9 @@ void Torrent::say(Peer& peer, const wire::PeerMessage& message) {
 
 /// Rules 1, 2 and 4 of HAVE.
 void Torrent::tell_have(Peer& peer, PieceIndex piece) {
-  const bool may_wait = peer.has[piece];
-  if (may_wait && (!turns_ || !turns_->knows(peer.conn))) return;
+  const bool by_turns = turns_ && turns_->knows(peer.conn);
+  if (peer.has[piece] && !by_turns) return;
+  const bool may_wait = by_turns && (peer.has[piece] || (selective_ && !turns_->partners().is_partner(peer.conn)));
   if (!may_wait || peer.send.small().size() >= have_bytes_max) return say(peer, wire::Have{piece});
   if (!peer.closing) wire::append_message(peer.send.small(), wire::Have{piece});
 }

@@ -272,7 +272,7 @@ bool Turns::begins_enough(Instant now) const {
     const Neighbour& n = neighbours_[c.at];
     return c.load == 0 && n.has == 0 && lacks_any(n);
   };
-  if (partners_.all() || std::none_of(candidates_.begin(), candidates_.end(), begins)) return false;
+  if (std::none_of(candidates_.begin(), candidates_.end(), begins)) return false;
   const auto begun = std::count_if(turns_.begin(), turns_.end(),
                                    [now](const Turn& t) { return !t.asked_to_end && now - t.since < begun_within; });
   return static_cast<std::size_t>(begun) >= begun_at_a_time;

@@ -36,10 +36,10 @@
 // 11. While nobody has anything to ask for and nothing is left to offer by rule 3, a partner is offered once what is on its way to it
 //    already: it asks for what was not asked of others yet. Rationale: a line that would stand still brings a piece that is under
 //    way to its end sooner, so that it is passed on sooner.
-// 12. Where not all are partners, who has nothing and is sent nothing is begun with only while fewer than begun_at_a_time turns of the
-//    last begun_within have not been asked for to the end. Rationale: in the beginning most lines down are idle, so nobody has to
-//    share ours, and one after the other they can pass on their first piece in a mean of half the time. Once all have something,
-//    few flows collide at the receivers (rule 2).
+// 12. Who has nothing and is sent nothing is begun with only while fewer than begun_at_a_time turns of the last begun_within have not
+//    been asked for to the end. Rationale: in the beginning most lines down are idle, so nobody has to share ours, and one after
+//    the other they can pass on their first piece in a mean of half the time. Once all have something, few flows collide at the
+//    receivers (rule 2). It holds among few, too: the first neighbours of a seed come one by one, and are few when it begins.
 // 13. Where not all are partners, who was whole from the start gives nothing a second time that spread_enough neighbours have or are
 //    being sent to who is sent something by somebody and gained, in the last second, half of what we ever sent in one; unless half
 //    of the neighbours are whole. Rationale: those who are fed at such a rate lose a quarter of it at the most, commonly nothing,
