@@ -112,21 +112,26 @@ def small(bench):
 
 @measure()
 def idle(bench):
-    """a seed with one torrent and no peers, with 50 peers that have nothing to say, and with 1,000 torrents"""
+    """a seed with one torrent and no peers, beside lt and aria2; with 50 peers that have nothing to say; with 1,000 torrents"""
     rows = []
     with hosts.Local(2) as local:
         tracker = Tracker(local[0], bench.work, port=0)
         data = bench.file(64)
         torrent = torrent_of(data, 512, None)
-        def standing(what, seed, note, limit=None, rss=None):
+        def standing(what, seed, note, limit=None, rss=None, who='swarm'):
             spent, began = exact_cpu(seed.pid), time.monotonic()
             time.sleep(IDLE_S)
             cpu = 100 * (exact_cpu(seed.pid) - spent) / (time.monotonic() - began)
-            return [row(what + ', idle CPU', 'swarm', [cpu], '%', limit=limit, note=note),
-                    row(what + ', resident', 'swarm', [seed.memory('VmRSS') / MIB], 'MiB', limit=rss)]
+            return [row(what + ', idle CPU', who, [cpu], '%', limit=limit, note=note),
+                    row(what + ', resident', who, [seed.memory('VmRSS') / MIB], 'MiB', limit=rss)]
         # One torrent, its seed and 50 downloads of it that are whole and seed on: nobody has anything to say.
         seed = Seed(local[0], bench.work, data, tracker=tracker, port=0)
         rows += standing('1 torrent, no peers', seed, None, 0.1, 12)
+        for name in bench.among('lt', 'aria2'):
+            rival = bench.everyone[name].seed(local[1], bench.work, torrent, data)
+            time.sleep(5)     # it hashes
+            rows += standing('1 torrent, no peers', rival, None, who=name)
+            rival.kill()
         peers = IdlePeers(local[1], 50, (local[0].ip4, seed.start['port']), bytes.fromhex(seed.infohash), 1 + os.path.getsize(data) // (512 << 10))
         case.until(lambda: peers.connected() == 50, '50 idle peers', 10)
         time.sleep(3)
