@@ -2,7 +2,7 @@
 // happens to the ones whom it concerns; what to do is their decision. The connections belong to the client.
 //
 // HAVE, once a piece is stored
-// 1. A neighbour that lacks the piece hears of it at once. Rationale: it can ask for it.
+// 1. A neighbour that lacks the piece hears of it at once, unless rule 2 has it wait. Rationale: it can ask for it.
 // 2. One that gives by turns hears of it with the next message to it, at the latest on the next tick, within a second, or when
 //    have_bytes_max wait for it, if it has the piece, or waits for our offers and is no partner (Partners). Rationale: who has it
 //    only takes the piece off what is on its way to us (Turns, rule 4); who is no partner is offered it by others, or by us once
