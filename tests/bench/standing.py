@@ -130,7 +130,7 @@ def idle(bench):
         for name in bench.among('lt', 'aria2'):
             rival = bench.everyone[name].seed(local[1], bench.work, torrent, data)
             time.sleep(5)     # it hashes
-            rows += standing('1 torrent, no peers', rival, None, who=name)
+            rows += standing('1 torrent, no peers', rival, 'without a tracker, which swarm has', who=name)
             rival.kill()
         peers = IdlePeers(local[1], 50, (local[0].ip4, seed.start['port']), bytes.fromhex(seed.infohash), 1 + os.path.getsize(data) // (512 << 10))
         case.until(lambda: peers.connected() == 50, '50 idle peers', 10)

@@ -49,15 +49,17 @@
 // partners, 1.04, 1.08. At N = 64 and 256: given to all neighbours 1.41 at 64, each to the one that follows it on eight rings of the
 // neighbours that it happens to have, 1.35 and 1.72; partners by agreement, 1.137 and 1.163, with little in the sockets (uv/peers.hh),
 // 1.119 at 64; with rule 11, 1.112, with rule 12, 1.103 and 1.133. With rule 13 and what rule 10 says of gifts on their way, the
-// seed's copies at 64 and 256 are 1.04 instead of 1.10 and 1.13, the ends 1.109 and 1.144; with rule 12 among few,
-// too, 1.106 and 1.133. When a fifth of 10 or 20 nodes are free riders, the last honest one takes 24 or 25 % longer than without them; with rule 9, 6 or 9 %.
+// seed's copies at 64 and 256 are 1.04 instead of 1.10 and 1.13, the ends 1.109 and 1.144; with rule 12 among few, too,
+// 1.106 and 1.133. When a fifth of 10 or 20 nodes are free riders, the last honest one takes 24 or 25 % longer than without them;
+// with rule 9, 6 or 9 %.
 // Lies: a false `taken` changes what the liar is offered, and counts as one holder of many in rule 3. Who takes offers and never asks
 // for them, or not to the end, is offered no more than rule 2 has. Who says that it lacks what it was just given counts as busier by one for a second,
 // each time, and beyond misses_max it is offered nothing. Free riders that claim each other's pieces are not in doubt, and gain what
 // rule 9 would have kept from them. Three who claim what they lack keep rule 13 from giving it to others, until these are sent nothing.
 // Complexity: next_offer O(neighbours + pieces looked at), at most looked_at_max + pieces / 64 of these a neighbour that is short of an
-// offer; for rule 11, with an idle line, O(pieces / 64 + pieces on their way to it * turns) more for each; the rest O(neighbours + turns +
-// first gifts that were not passed on), a neighbour that comes or goes O(pieces). Memory: 6 bytes and 2 bits a piece, 4 bits a piece and neighbour, gifts_max first gifts a neighbour.
+// offer; for rule 11, with an idle line, O(pieces / 64 + pieces on their way to it * turns) more for each; the rest O(neighbours +
+// turns + first gifts that were not passed on), a neighbour that comes or goes O(pieces). Memory: 6 bytes and 2 bits a piece, 4 bits
+// a piece and neighbour, gifts_max first gifts a neighbour.
 #pragma once
 
 #include <cstdint>
