@@ -45,6 +45,8 @@ struct Peer {
   };
   Extensions theirs;
   Instant since;
+  Instant greeted_at;     ///< when `greeted`
+  Duration round_trip{};  ///< from our handshake to what answered it; 0: not known yet
   Instant last_received;
   Instant last_sent;
   SendQueue send;

@@ -38,11 +38,12 @@ void Torrent::attach_web_seed(Peer& peer, std::uint32_t number, Instant now) {
 
 void Torrent::on_connected(Peer& peer, Instant now) {
   peer.last_received = now;
-  greet(peer);
+  greet(peer, now);
 }
 
-void Torrent::greet(Peer& peer) {
+void Torrent::greet(Peer& peer, Instant now) {
   if (std::exchange(peer.greeted, true)) return;
+  peer.greeted_at = now;
   wire::Handshake ours;
   ours.info_hash = info_.info_hash;
   ours.peer_id = context_.options.peer_id;
@@ -52,7 +53,7 @@ void Torrent::greet(Peer& peer) {
   context_.announce(peer);
 }
 
-void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant) {
+void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant now) {
   if (handshake.info_hash != info_.info_hash) return context_.close(peer, PeerFault::unknown_torrent);
   if (stopping_ || phase_ == Phase::failed) return context_.close(peer, PeerFault::torrent_stopped);
   if (!peer.outgoing && peers_.size() > context_.options.peers_max) {
@@ -62,7 +63,7 @@ void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant) {
   }
   peer.fast = handshake.fast;
   peer.extended = handshake.extended;
-  greet(peer);  // some clients wait for ours before they send their peer id
+  greet(peer, now);  // some clients wait for ours before they send their peer id
 }
 
 /// Whose place is free for another, a newcomer among them: the one with the lowest priority (BEP 40).
@@ -87,7 +88,11 @@ void Torrent::on_named(Peer& peer, const PeerId& id, Instant now) {
   peer.ready = true;
   peer.cooperative = as_text(id.view()).starts_with("-SW");
   peer.since = now;
-  if (peer.outgoing) discovery_.addresses().on_connected(peer.endpoint), peer.listens = peer.endpoint;
+  if (peer.outgoing) {
+    discovery_.addresses().on_connected(peer.endpoint);
+    peer.listens = peer.endpoint;
+    peer.round_trip = now - peer.greeted_at;
+  }
   introduce(peer);
 }
 
@@ -121,6 +126,7 @@ void Torrent::introduce(Peer& peer) {
 }
 
 void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant now) {
+  if (peer.round_trip == Duration{}) peer.round_trip = now - peer.greeted_at;
   if (!known_ && keep_early(peer, message)) return;
   const auto negotiated = [&] {
     if (peer.fast) return true;
