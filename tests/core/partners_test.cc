@@ -194,10 +194,10 @@ TEST_CASE("partners: near ones first, but not only") {
 
 TEST_CASE("partners: what a neighbour counts goes down with its distance") {
   CHECK(Partners::worth({}) == Partners::one);
-  CHECK(Partners::worth(8ms) == Partners::one);
-  CHECK(Partners::worth(16ms) == Partners::one / 2);
-  CHECK(Partners::worth(100ms) == 5);
-  CHECK(Partners::worth(128ms) == Partners::least);
+  CHECK(Partners::worth(16ms) == Partners::one);
+  CHECK(Partners::worth(32ms) == Partners::one / 4);
+  CHECK(Partners::worth(50ms) == 6);
+  CHECK(Partners::worth(64ms) == Partners::least);
   CHECK(Partners::worth(1h) == Partners::least);
 }
 

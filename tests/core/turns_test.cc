@@ -593,8 +593,9 @@ std::set<std::uint32_t> takers(const std::vector<Turns::Offer>& offers) {
 
 TEST_CASE(
     "turns: of many partners far away some are served at a time, and more while these get more than a little each") {
-  // 8 KiB a round trip of 128 ms: sixteen of them make 1.024 MB/s, all forty 2.56.
-  for (const auto& [rate, served] : {std::pair{1.0e6, 16u}, std::pair{1.5e6, 24u}, std::pair{3.0e6, 40u}}) {
+  const double least = Turns::served_rate / 16;
+  for (const auto& [rate, served] :
+       {std::pair{16 * least, 16u}, std::pair{24 * least, 24u}, std::pair{50 * least, 40u}}) {
     Random random(1);
     Turns turns = far_seed(40, random);
     CAPTURE(rate);

@@ -45,8 +45,7 @@ struct Peer {
   };
   Extensions theirs;
   Instant since;
-  Instant greeted_at;     ///< when `greeted`
-  Duration round_trip{};  ///< from our handshake to what answered it; 0: not known yet
+  Duration round_trip{};  ///< of the transport as it was made; 0: not known
   Instant last_received;
   Instant last_sent;
   SendQueue send;

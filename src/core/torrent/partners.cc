@@ -7,7 +7,9 @@ namespace swarm::core {
 
 std::uint32_t Partners::worth(Duration round_trip) {
   if (round_trip <= one_within) return one;
-  return std::max(static_cast<std::uint32_t>(one * one_within / round_trip), least);
+  const auto near = static_cast<std::uint64_t>(one_within / 1us);
+  const auto far = static_cast<std::uint64_t>(std::min<Duration>(round_trip, 1s) / 1us);
+  return std::max(static_cast<std::uint32_t>(one * near * near / (far * far)), least);
 }
 
 void Partners::on_neighbour(ConnId conn, bool near, std::uint32_t worth) {

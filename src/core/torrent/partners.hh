@@ -20,10 +20,12 @@
 // 7. Who is in doubt (turns.hh, rule 9) stays a partner and does not count as one, so that another is looked for; of such a node has at
 //    most `wanted`, the others do count. Rationale: else who is paired with some that pass nothing on has as many givers less, and
 //    the last one is waited for. Doubt can end with a word, and then one partner more than others have does no harm.
-// 8. A neighbour counts as one partner up to a round trip of one_within, beyond it as much less as it is farther, a sixteenth at the
-//    least; so in all the rules, and rule 2 has as many asked at a time as make one. Rationale: where packets are lost, what a
-//    connection carries is inversely proportional to its round trip (RFC 5348 §3.1): eight of them across an ocean fill no line. And
-//    where none is lost a word is as far away as a piece, so that giving to more at a time costs less than waiting for words.
+// 8. A neighbour counts as one partner up to a round trip of one_within, beyond it as much less as the square of it is more, a
+//    sixteenth at the least; so in all the rules, and rule 2 has as many asked at a time as make one. Rationale: what a connection
+//    carries where packets are lost goes down with its round trip (RFC 5348 §3.1), and how fast that comes back after each loss with
+//    the square (a segment a round trip, each round trip: RFC 5681 §3.1): eight of them across an ocean fill no line. And where
+//    none is lost a word takes as long there as a piece, so that giving to more at a time costs less than waiting for words. It is
+//    the round trip of idle lines that counts: on a full one, more partners only wait for each other.
 // Lies: who says `pair` to everybody gets a place among `most` at each, as any one neighbour may; the number that a neighbour tells of its
 // partners decides only who makes room for a poorer one.
 // Complexity: O(neighbours) a call.
@@ -44,7 +46,7 @@ namespace swarm::core {
 class Partners {
  public:
   static constexpr std::uint32_t wanted = 8, most = wanted + 1, all_up_to = wanted, far_min = 2;
-  static constexpr Duration one_within = 8ms;  ///< rule 8
+  static constexpr Duration one_within = 16ms;  ///< rule 8
   static constexpr std::uint32_t one = 64,
                                  least = one / 16;  ///< units of worth: what a near one counts, and the farthest
   static constexpr Duration refused_for = 200ms, answered_within = 2s, silent_for = 10s;

@@ -99,7 +99,7 @@ class Torrent {
   bool failed() const { return phase_ == Phase::failed; }
 
  private:
-  void greet(Peer& peer, Instant now);
+  void greet(Peer& peer);
   static constexpr Duration stall_timeout = 30s;  ///< asked and no block came: others may take its blocks
   static constexpr Duration turn_timeout = 5s;    ///< asked who gives by turns, and not a byte came: the same, at least
   static constexpr Duration hungry_after = 10s;   ///< not a byte from anybody, though some have what we lack

@@ -38,12 +38,11 @@ void Torrent::attach_web_seed(Peer& peer, std::uint32_t number, Instant now) {
 
 void Torrent::on_connected(Peer& peer, Instant now) {
   peer.last_received = now;
-  greet(peer, now);
+  greet(peer);
 }
 
-void Torrent::greet(Peer& peer, Instant now) {
+void Torrent::greet(Peer& peer) {
   if (std::exchange(peer.greeted, true)) return;
-  peer.greeted_at = now;
   wire::Handshake ours;
   ours.info_hash = info_.info_hash;
   ours.peer_id = context_.options.peer_id;
@@ -53,7 +52,7 @@ void Torrent::greet(Peer& peer, Instant now) {
   context_.announce(peer);
 }
 
-void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant now) {
+void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant) {
   if (handshake.info_hash != info_.info_hash) return context_.close(peer, PeerFault::unknown_torrent);
   if (stopping_ || phase_ == Phase::failed) return context_.close(peer, PeerFault::torrent_stopped);
   if (!peer.outgoing && peers_.size() > context_.options.peers_max) {
@@ -63,7 +62,7 @@ void Torrent::on_opened(Peer& peer, const wire::Handshake& handshake, Instant no
   }
   peer.fast = handshake.fast;
   peer.extended = handshake.extended;
-  greet(peer, now);  // some clients wait for ours before they send their peer id
+  greet(peer);  // some clients wait for ours before they send their peer id
 }
 
 /// Whose place is free for another, a newcomer among them: the one with the lowest priority (BEP 40).
@@ -88,11 +87,7 @@ void Torrent::on_named(Peer& peer, const PeerId& id, Instant now) {
   peer.ready = true;
   peer.cooperative = as_text(id.view()).starts_with("-SW");
   peer.since = now;
-  if (peer.outgoing) {
-    discovery_.addresses().on_connected(peer.endpoint);
-    peer.listens = peer.endpoint;
-    peer.round_trip = now - peer.greeted_at;
-  }
+  if (peer.outgoing) discovery_.addresses().on_connected(peer.endpoint), peer.listens = peer.endpoint;
   introduce(peer);
 }
 
@@ -126,7 +121,6 @@ void Torrent::introduce(Peer& peer) {
 }
 
 void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant now) {
-  if (peer.round_trip == Duration{}) peer.round_trip = now - peer.greeted_at;
   if (!known_ && keep_early(peer, message)) return;
   const auto negotiated = [&] {
     if (peer.fast) return true;

@@ -219,10 +219,10 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
   const double delay = delay_min_ == Duration::max() ? 0 : seconds(delay_min_);
   const double share = rate / std::max(served.neighbours, 1u);
   const auto turns_max =
-      std::max<std::uint32_t>(partners_.all() ? turns_min_in_mesh : turns_min,
+      std::max<std::uint32_t>(partners_.all() && served.partners <= Partners::wanted ? turns_min_in_mesh : turns_min,
                               static_cast<std::uint32_t>(share * (seconds(ahead) + 2 * delay) / piece_bytes_));
   const bool idle = served.neighbours == 0;
-  const bool enough = served.neighbours >= served_min && served.bytes_a_second >= rate;
+  const bool enough = served.neighbours >= served_min && served.rate_min >= rate;
   const bool all_in_doubt = std::all_of(neighbours_.begin(), neighbours_.end(), [now](const Neighbour& n) {
     return !n.open || !n.partner || n.closed.all() || n.in_doubt(now);
   });
@@ -282,7 +282,7 @@ Turns::Served Turns::find_served() const {
     if (n.partner && n.open) ++s.partners;
     if (n.to_ask > 0) ++s.neighbours, worth += n.worth;
   }
-  s.bytes_a_second = served_bytes / seconds(Partners::one_within) * worth / Partners::one;
+  s.rate_min = served_rate * worth / Partners::one;
   return s;
 }
 

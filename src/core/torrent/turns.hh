@@ -5,7 +5,7 @@
 // 1. The giver chooses: it offers a piece to a neighbour, who asks for its blocks or says why not. Rationale: what a swarm is short of
 //    is room on uplinks, and who owns one knows what is rare around it. A neighbour that chooses for itself has asked eight others
 //    for pieces long before they are sent, and does not know what those give to its rivals.
-// 2. Each partner (partners.hh) has one turn that it has not asked for to the end, two where all neighbours are partners (or as many as
+// 2. Each partner (partners.hh) has one turn that it has not asked for to the end, two where all neighbours are partners and these not more than `wanted` (or as many as
 //    fill its share of what the uplink carries in `ahead` and two of the shortest delays between an offer and its answer), so that
 //    the next piece is known before the last block of one is asked for. Rationale: as long as every partner always has something
 //    to ask for, no uplink waits; and as long as it is given by all of its partners at a time, an even share each, no line down waits. Fewer
@@ -49,9 +49,9 @@
 //    of the neighbours are whole. Rationale: those who are fed at such a rate lose a quarter of it at the most, commonly nothing,
 //    for the others give it as fast; and the line of a seed may be paid for by the byte.
 // 14. At most served_min are served at a time (have a turn that they have not asked for to the end); more only while those that are
-//    get more than served_bytes a round trip each, on average. Rationale: far away one has many partners (partners.hh, rule 8), and
-//    often a slow line up, on which all wait for all: its owner's words too, requests among them. With windows of five segments a
-//    connection is near the least that TCP makes of it, and the line is the reason.
+//    get more than served_rate each, on average, or as much less as they count less as partners. Rationale: far away one has many
+//    partners, and often a slow line up, on which all wait for all: its owner's words too, requests among them. A window of five
+//    segments is near the least that TCP makes of a connection, and then the line is the reason.
 // What each is worth, 64 MiB in pieces of 256 KiB, 100 Mbit/s, last completion against the bound at N = 8 and 16: rarest first, asked of
 // all neighbours 150 ms ahead: 1.7 at 8; two turns at a time, for all neighbours together, 1.37, 1.43; four, 1.17, 1.20; rule 2 and
 // partners, 1.04, 1.08. At N = 64 and 256: given to all neighbours 1.41 at 64, each to the one that follows it on eight rings of the
@@ -91,7 +91,7 @@ class Turns {
   static constexpr std::uint32_t misses_max = 4;
   static constexpr std::uint32_t looked_at_max = 4096;
   static constexpr std::uint32_t served_min = 2 * Partners::wanted;                  ///< rules 4 and 14
-  static constexpr double served_bytes = 8192;                                       ///< rule 14
+  static constexpr double served_rate = 1e6;                                         ///< rule 14: bytes/s, of near ones
   static constexpr Duration judged_after = 2s, choked_for = 10s, shunned_for = 30s;  ///< rule 8
   static constexpr std::uint64_t least_share = 16, judged_pieces = 8;
   static constexpr Duration kept_for = 1s, doubted_after = 1s;  ///< rule 9
@@ -202,7 +202,7 @@ class Turns {
   struct Served {
     std::uint32_t partners = 0;    ///< that may ask us
     std::uint32_t neighbours = 0;  ///< with a turn that they have not asked for to the end
-    double bytes_a_second = 0;     ///< that these take with served_bytes a round trip
+    double rate_min = 0;           ///< what they make of served_rate together
   };
   Served find_served() const;
   bool begins_enough(Instant now) const;
