@@ -351,7 +351,7 @@ void Client::Parts::hear(Connection& c, const Received& in, Instant now) {
     Session::Event event = peer.session.next(in, offset);
     if (!on_event(c, event, in, now)) break;
   }
-  if (c.torrent && !peer.closing) c.torrent->on_read(peer, now);
+  if (c.torrent && !peer.closing) c.torrent->on_read(peer, now), wake_stale |= c.torrent->waken(now);
 }
 
 bool Client::Parts::on_event(Connection& c, Session::Event& event, const Received& in, Instant now) {

@@ -73,6 +73,33 @@ struct Scene {
 
 }  // namespace
 
+TEST_CASE("a seed whose peers are silent wakes every five seconds, and sooner once one of them asks") {
+  Scene s(4, Scene::seeding(4));
+  PeerScript p = s.join("-XX0100-aaaaaaaaaaaa", "10.0.0.9:5000", false);
+  p.hear(s.now);
+  const auto sleep = [&] {
+    const Instant before = s.now;
+    s.now = std::max(*s.client.next_wake(), before);
+    s.client.on_time(s.now);
+    p.hear(s.now);
+    return s.now - before;
+  };
+  for (int i = 0; i < 20; ++i) sleep();
+  const Instant quiet_from = s.now;
+  int wakes = 0;
+  while (s.now < quiet_from + 60s) sleep(), ++wakes;
+  CHECK(wakes <= 13);
+  p.say(wire::Interested{}, s.now);
+  CHECK(*s.client.next_wake() <= s.now + 1s);
+  p.hear(s.now);
+  for (int i = 0; i < 3; ++i) {
+    p.say(wire::Request{{PieceIndex{0}, 0, block}}, s.now);  // and does not take it: it is not quiet
+    CHECK(s.client.next_wake() <= s.now + 1s);
+    s.now = *s.client.next_wake();
+    s.client.on_time(s.now);
+  }
+}
+
 TEST_CASE("a seed answers as soon as the info-hash is known, then names itself and says what it has") {
   Scene s(4, Scene::seeding(4));
   PeerScript p(s.client, s.client.on_accepted(endpoint("10.0.0.9:5000"), s.now));

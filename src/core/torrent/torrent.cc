@@ -307,7 +307,7 @@ void Torrent::on_time(Instant now) {
   if (metadata_ && !stopping_ && metadata_->next_wake() && *metadata_->next_wake() <= now) ask_metadata_all(now);
   show_more(now);
   if (next_tick_ > now) return;
-  next_tick_ = now + 1s;
+  next_tick_ = now + (quiet(now) ? quiet_tick : busy_tick);
   for (Peer* p : peers_) {
     look_after(*p, now);
     if (super_seed_ && p->ready) super_seed_->on_rate(p->conn, p->up.rate(now));
@@ -329,6 +329,22 @@ void Torrent::on_time(Instant now) {
   tell_orphans();
   connect_more(now);
   discovery_.want_peers((leeching() || phase_ == Phase::metadata) && peers_.size() < 5, now);
+}
+
+/// Nothing is under way, and nothing is to be said before somebody says something to us. Rationale: each time that an idle seed wakes
+/// costs its machine as much as sending some blocks.
+bool Torrent::quiet(Instant now) const {
+  if (phase_ != Phase::whole || up_.rate(now) > 0 || (turns_ && turns_->in_flight() > 0)) return false;
+  return std::all_of(peers_.begin(), peers_.end(), [&](const Peer* p) {
+    const bool idle = now - p->last_received >= busy_tick && now - p->last_sent >= busy_tick;
+    return p->ready && !p->closing && idle && !p->send.has_small() && p->uploads.empty();
+  });
+}
+
+bool Torrent::waken(Instant now) {
+  if (next_tick_ <= now + busy_tick) return false;
+  next_tick_ = now + busy_tick;
+  return true;
 }
 
 /// How long who gives by turns may be silent. Rationale: on a slow line that many share, the first byte of a block can be as long in

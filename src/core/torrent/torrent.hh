@@ -90,6 +90,7 @@ class Torrent {
   bool saved() const;    ///< nothing more is to be written
   void on_time(Instant now);
   std::optional<Instant> next_wake() const;
+  bool waken(Instant now);  ///< a peer has said something; true when next_wake() is sooner now
 
   Claims claims() const;
   TorrentStats stats(Instant now) const;
@@ -100,6 +101,7 @@ class Torrent {
 
  private:
   void greet(Peer& peer);
+  static constexpr Duration busy_tick = 1s, quiet_tick = 5s;
   static constexpr Duration stall_timeout = 30s;  ///< asked and no block came: others may take its blocks
   static constexpr Duration turn_timeout = 5s;    ///< asked who gives by turns, and not a byte came: the same, at least
   static constexpr Duration hungry_after = 10s;   ///< not a byte from anybody, though some have what we lack
@@ -160,6 +162,7 @@ class Torrent {
   void save_when_due(Instant now);
   void begin(const Resume& resume, const Bitfield& wanted, bool sequential, Instant now);
   void notice(Notice n) { context_.actions.notices.push_back(std::move(n)); }
+  bool quiet(Instant now) const;
   bool valid(const wire::BlockRef& block) const;
   std::uint64_t bytes_left() const;
   bool complete() const { return known_ && content_->progress.complete(); }
