@@ -238,20 +238,25 @@ def micro(bench):
     return [row(r['name'], 'swarm', [r['ns']], 'ns', note='a ' + r['unit']) for r in map(json.loads, said.splitlines())]
 
 
+def simulated_run(bench, nodes, *options):
+    """The seconds it took, what it used, and its last event."""
+    argv = [bench.swarm, 'simulate', '--no-config', '--json', '--nodes', str(nodes), *options]
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as said:
+        pid = subprocess.Popen(argv, stdout=said).pid
+        _, status, spent = os.wait4(pid, 0)
+        took = time.monotonic() - began
+        said.seek(0)
+        done = json.loads(said.read().splitlines()[-1])
+    case.check(status == 0 and done['finished'] == nodes, '%s: %s' % (' '.join(argv), done))
+    return took, spent, done
+
+
 def simulated(bench, counts):
     """A row for each number of nodes: the real time and memory of a simulated flash crowd, and how the time grows."""
     rows, first = [], None
     for nodes in counts:
-        argv = [bench.swarm, 'simulate', '--no-config', '--json', '--nodes', str(nodes), '--size', '64MiB', '--piece-size', '256KiB', '--up', '100Mbit',
-                '--down', '100Mbit', '--rtt', '1ms']
-        began = time.monotonic()
-        with tempfile.TemporaryFile() as said:
-            pid = subprocess.Popen(argv, stdout=said).pid
-            _, status, spent = os.wait4(pid, 0)
-            took = time.monotonic() - began
-            said.seek(0)
-            done = json.loads(said.read().splitlines()[-1])
-        case.check(status == 0 and done['finished'] == nodes, 'simulate --nodes %d: %s' % (nodes, done))
+        took, spent, done = simulated_run(bench, nodes, '--size', '64MiB', '--piece-size', '256KiB', '--up', '100Mbit', '--down', '100Mbit', '--rtt', '1ms')
         each = took / nodes / math.log2(nodes)
         first = first or each
         rows.append(row('simulated flash crowd of %d nodes, 64 MiB' % nodes, 'swarm', [took], 's', limit=SIMULATED_S_MAX.get(nodes), cpu_s=spent.ru_utime + spent.ru_stime,
@@ -261,8 +266,13 @@ def simulated(bench, counts):
 
 @measure()
 def simulate(bench):
-    """swarm simulate: real time and memory of 8, 64, 256 and 1,024 nodes, and how they grow"""
-    return simulated(bench, (8, 64, 256, 1024))
+    """swarm simulate: real time and memory of 8, 64, 256 and 1,024 nodes, and how they grow; how long 64 sites far apart take"""
+    rows = simulated(bench, (8, 64, 256, 1024))
+    for size in '64MiB', '256MiB', '1GiB':
+        _, _, done = simulated_run(bench, 64, '--profile', 'wan', '--size', size)
+        rows.append(row('simulated WAN of 64 sites, %s' % size, 'swarm', [done['ratio']], '× bound', limit=1.25 if size != '64MiB' else None,
+                        note='--profile wan; half of the sites are whole at %.2f × the bound' % (done['median_seconds'] / done['bound_seconds'])))
+    return rows
 
 
 @measure(ordinary=False)

@@ -124,6 +124,7 @@ class Torrent {
   void tell_begun(PieceIndex piece, const Peer* except);
   void end_fetch(Peer& peer, Instant now);
   void release_requests(Peer& peer);
+  bool indifferent(const Peer& peer) const;
   void rechoke(Instant now);
   void choke(Peer& peer);
   void on_request(Peer& peer, const wire::BlockRef& block, Instant now);

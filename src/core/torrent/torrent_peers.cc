@@ -139,11 +139,11 @@ void Torrent::on_message(Peer& peer, const wire::PeerMessage& message, Instant n
                  },
                  [&](const wire::Interested&) {
                    peer.peer_interested = true;
-                   rechoke_ = true;
+                   rechoke_ = rechoke_ || !indifferent(peer);
                  },
                  [&](const wire::NotInterested&) {
                    peer.peer_interested = false;
-                   rechoke_ = true;
+                   rechoke_ = rechoke_ || !indifferent(peer);
                  },
                  [&](const wire::Have& m) {
                    if (number(m.piece) >= info_.pieces) return context_.close(peer, PeerFault::bad_piece_index);
@@ -484,11 +484,16 @@ void Torrent::release_requests(Peer& peer) { give_back(peer, peer.requests.drop_
 
 // ── giving ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-void Torrent::rechoke(Instant now) {
-  // Mostly there is nothing to decide: all are swarm nodes, unchoked already, and remain so whatever they want just now.
-  const auto seated = [](const Peer* p) { return !p->ready || p->closing || (p->cooperative && !p->am_choking); };
+/// Whatever it wants just now changes nothing in who is unchoked: it is a swarm node, is unchoked already and remains so. Mostly all are.
+bool Torrent::indifferent(const Peer& peer) const {
   const bool strangers = choker_.next_round() < Instant::max();
-  if (!strangers && choker_.has_room_for(peers_.size()) && std::all_of(peers_.begin(), peers_.end(), seated)) return;
+  if (strangers || !choker_.has_room_for(peers_.size())) return false;
+  return !peer.ready || peer.closing || (peer.cooperative && !peer.am_choking);
+}
+
+void Torrent::rechoke(Instant now) {
+  const auto nothing_to_decide = [this](const Peer* p) { return indifferent(*p); };
+  if (!peers_.empty() && std::all_of(peers_.begin(), peers_.end(), nothing_to_decide)) return;
   candidates_.clear();
   for (const Peer* p : peers_) {
     if (!p->ready || p->closing) continue;
