@@ -27,7 +27,8 @@
 //    none is lost a word takes as long there as a piece, so that giving to more at a time costs less than waiting for words. It is
 //    the round trip of idle lines that counts: on a full one, more partners only wait for each other.
 // Lies: who says `pair` to everybody gets a place among `most` at each, as any one neighbour may; the number that a neighbour tells of its
-// partners decides only who makes room for a poorer one.
+// partners decides only who makes room for a poorer one. Who delays the making of a connection looks far away: it counts little, and
+// keeps nobody else from a place.
 // Complexity: O(neighbours) a call.
 #pragma once
 
@@ -47,8 +48,8 @@ class Partners {
  public:
   static constexpr std::uint32_t wanted = 8, most = wanted + 1, all_up_to = wanted, far_min = 2;
   static constexpr Duration one_within = 16ms;  ///< rule 8
-  static constexpr std::uint32_t one = 64,
-                                 least = one / 16;  ///< units of worth: what a near one counts, and the farthest
+  /// Units of worth: what a near one counts, and the farthest.
+  static constexpr std::uint32_t one = 64, least = one / 16;
   static constexpr Duration refused_for = 200ms, answered_within = 2s, silent_for = 10s;
 
   explicit Partners(Random& random) : random_(random) {}

@@ -290,7 +290,7 @@ Turns::Served Turns::find_served() const {
 bool Turns::begins_enough(Instant now) const {
   const auto begins = [this](const Candidate& c) {
     const Neighbour& n = neighbours_[c.at];
-    return c.load == 0 && n.has == 0 && lacks_any(n);
+    return c.load < not_trusted && n.under_way + n.misses == 0 && n.has == 0 && lacks_any(n);
   };
   if (std::none_of(candidates_.begin(), candidates_.end(), begins)) return false;
   std::uint32_t begun = 0;

@@ -5,12 +5,12 @@
 // 1. The giver chooses: it offers a piece to a neighbour, who asks for its blocks or says why not. Rationale: what a swarm is short of
 //    is room on uplinks, and who owns one knows what is rare around it. A neighbour that chooses for itself has asked eight others
 //    for pieces long before they are sent, and does not know what those give to its rivals.
-// 2. Each partner (partners.hh) has one turn that it has not asked for to the end, two where all neighbours are partners and these not more than `wanted` (or as many as
-//    fill its share of what the uplink carries in `ahead` and two of the shortest delays between an offer and its answer), so that
-//    the next piece is known before the last block of one is asked for. Rationale: as long as every partner always has something
-//    to ask for, no uplink waits; and as long as it is given by all of its partners at a time, an even share each, no line down waits. Fewer
-//    turns at a time bring a piece sooner, but then some are sent more at a moment than their lines take, and others less; in a
-//    mesh that costs more than the delay, in a graph, where a piece goes from hand to hand, less.
+// 2. Each partner (partners.hh) has one turn that it has not asked for to the end, two where all neighbours are partners and these at
+//    most `wanted` (or as many as fill its share of what the uplink carries in `ahead` and two of the shortest delays between an
+//    offer and its answer), so that the next piece is known before the last block of one is asked for. Rationale: as long as every
+//    partner always has something to ask for, no uplink waits; and as long as it is given by all of its partners at a time, an even
+//    share each, no line down waits. Fewer turns at a time bring a piece sooner, but then some are sent more at a moment than their
+//    lines take, and others less; in a mesh that costs more than the delay, in a graph, where a piece goes from hand to hand, less.
 // 3. A neighbour is offered the piece that the fewest neighbours have or are being sent (a started piece is told to those who have
 //    it), of equals the one that we gave least often, of equals one at random. Rationale: rarest first, by what the neighbourhood
 //    lacks; so a seed gives each piece once before it gives one twice, and neighbours have something to trade.
@@ -22,9 +22,9 @@
 // 7. Who is not a partner is offered something only while nobody has anything to ask for.
 // 8. A partner that has had what we lack for judged_after, and in that time took judged_pieces of us and gave less than a sixteenth of
 //    what it took, or has kept us choked for choked_for, is shunned for shunned_for: it is no partner, and is unchoked as strangers
-//    are. Who is far away, and so has many partners to give to, has as many times longer as it counts less (partners.hh, rule 8).
-//    Rationale: partners are such on both sides, so an honest one gives; a slow one, with a tenth of our rate, gives a tenth; its
-//    `unchoke` may wait for seconds behind what it has sent before. A seed lacks nothing; for it there is the next rule.
+//    are. Who is far away, and so has many partners to give to, may take as many times more first as it counts less (partners.hh,
+//    rule 8). Rationale: partners are such on both sides, so an honest one gives; a slow one, with a tenth of our rate, gives a
+//    tenth; its `unchoke` may wait for seconds behind what it has sent before. A seed lacks nothing; for it there is the next rule.
 // 9. A first gift is a piece that no other neighbour has or is being sent. Once it has come it is passed on as soon as another one has it
 //    or is being sent it, and not by us. A partner that keeps kept_max first gifts longer than kept_for and twice what passing on
 //    usually takes is in doubt for shunned_for, or until one of them is passed on after all; one that has kept us choked for
@@ -58,10 +58,10 @@
 // neighbours that it happens to have, 1.35 and 1.72; partners by agreement, 1.137 and 1.163, with little in the sockets (uv/peers.hh),
 // 1.119 at 64; with rule 11, 1.112, with rule 12, 1.103 and 1.133. With rule 13 and what rule 10 says of gifts on their way, the
 // seed's copies at 64 and 256 are 1.04 instead of 1.10 and 1.13, the ends 1.109 and 1.144; with rule 12 among few, too,
-// 1.106 and 1.133. 64 nodes with 10 to 100 Mbit/s up, 20 to 200 ms apart, on paths that lose 1 % (the profile wan), 64 and 256 MiB:
-// with eight partners 5.8, both; with as many as rule 8 of partners gives 2.4 and 1.6, with what rule 12 says of far ones 2.0 and 1.5,
-// with rule 14 1.75 and 1.43, with what rule 4 says of many 1.57 and 1.29, with the requests of rule 5 there 1.44 and 1.17. When a fifth of 10 or 20 nodes are free riders, the last honest one takes 24 or 25 % longer than without them;
-// with rule 9, 6 or 9 %.
+// 1.106 and 1.133. When a fifth of 10 or 20 nodes are free riders, the last honest one takes 24 or 25 % longer than without them; with
+// rule 9, 6 or 9 %. 64 nodes with 10 to 100 Mbit/s up, 20 to 200 ms apart, on paths that lose 1 % (the profile wan), 64 and 256 MiB:
+// with eight partners 5.8, both; with as many as rule 8 of partners gives 2.4 and 1.6; with what rule 12 says of far ones, 2.0 and
+// 1.5; with rule 14, 1.75 and 1.43; with what rule 4 says of many, 1.57 and 1.29; with rule 5 of peer/requests.hh, 1.45 and 1.17.
 // Lies: a false `taken` changes what the liar is offered, and counts as one holder of many in rule 3. Who takes offers and never asks
 // for them, or not to the end, is offered no more than rule 2 has. Who says that it lacks what it was just given counts as busier by one for a second,
 // each time, and beyond misses_max it is offered nothing. Free riders that claim each other's pieces are not in doubt, and gain what
