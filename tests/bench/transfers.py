@@ -123,13 +123,13 @@ def pair(bench):
 
 @measure()
 def sizes(bench):
-    """the same in pieces of 16 KiB, 256 KiB and 16 MiB, 512 MiB"""
-    data, rows = bench.file(512), []
-    bench.touch(1024)
+    """the same in pieces of 16 KiB, 256 KiB and 16 MiB"""
+    data, rows = bench.file(1024), []
+    bench.touch(2048)
     with hosts.Lan(2) as lan:
         for kib in (16, 256, 16384):
             said = '%d MiB' % (kib // 1024) if kib >= 1024 else '%d KiB' % kib
-            rows += rows_of('pair, 512 MiB, pieces of ' + said, moved(bench, lan, data, kib, bench.among('floor', 'swarm')), base='floor', limit=1.15)
+            rows += rows_of('pair, 1 GiB, pieces of ' + said, moved(bench, lan, data, kib, bench.among('floor', 'swarm')), base='floor', limit=1.15)
     return rows
 
 
