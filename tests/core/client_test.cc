@@ -84,7 +84,7 @@ TEST_CASE("a seed whose peers are silent wakes every five seconds, and sooner on
     p.hear(s.now);
     return s.now - before;
   };
-  for (int i = 0; i < 20; ++i) sleep();
+  for (int i = 0; i < 4; ++i) sleep();
   const Instant quiet_from = s.now;
   int wakes = 0;
   while (s.now < quiet_from + 60s) sleep(), ++wakes;
@@ -94,7 +94,7 @@ TEST_CASE("a seed whose peers are silent wakes every five seconds, and sooner on
   p.hear(s.now);
   for (int i = 0; i < 3; ++i) {
     p.say(wire::Request{{PieceIndex{0}, 0, block}}, s.now);  // and does not take it: it is not quiet
-    CHECK(s.client.next_wake() <= s.now + 1s);
+    CHECK(*s.client.next_wake() <= s.now + 1s);
     s.now = *s.client.next_wake();
     s.client.on_time(s.now);
   }

@@ -97,7 +97,8 @@ TEST_CASE("a connection's round trip is known at both ends as soon as it is made
   const auto loop = make_loop();
   for (const auto speaks : {TcpListener::First::visitor, TcpListener::First::anybody}) {
     std::optional<Duration> here, there;
-    TcpListener listener(*loop, [&](const Descriptor& socket, const Endpoint&) { there = round_trip_of(socket); });
+    const auto on_accept = [&](const Descriptor& socket, const Endpoint&) { there = round_trip_of(socket); };
+    TcpListener listener(*loop, on_accept, speaks);
     const auto bound = listener.listen(loopback_any_port);
     REQUIRE(bound);
     Descriptor ours;
