@@ -139,10 +139,9 @@ bool Client::stopped() const {
 
 // ── give ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-void Client::on_connected(ConnId conn, Instant now, Duration round_trip) {
+void Client::on_connected(ConnId conn, Instant now) {
   if (auto* c = parts_->connection(conn)) {
     c->peer->connected = true;
-    c->peer->round_trip = round_trip;
     c->torrent->on_connected(*c->peer, now);
   }
   parts_->settle(now);
@@ -150,12 +149,11 @@ void Client::on_connected(ConnId conn, Instant now, Duration round_trip) {
 
 void Client::on_connect_failed(ConnId conn, Instant now) { on_closed(conn, now); }
 
-ConnId Client::on_accepted(const Endpoint& from, Instant now, Duration round_trip) {
+ConnId Client::on_accepted(const Endpoint& from, Instant now) {
   Parts& p = *parts_;
   const ConnId id = p.next_conn();
   auto peer = std::make_unique<Peer>(id, from, false, now);
   peer->connected = true;
-  peer->round_trip = round_trip;
   if (p.stopping || p.unnamed.size() >= unnamed_max) p.context.close(*peer, PeerFault::too_many_peers);
   p.unnamed.push_back(id);
   p.wake_stale = true;

@@ -133,11 +133,9 @@ class Client {
   bool stopped() const;
 
   // Give …
-  /// `round_trip`: as the transport has measured it, without what waits in the lines if it can; 0: not known.
-  void on_connected(ConnId conn, Instant now, Duration round_trip = {});
+  void on_connected(ConnId conn, Instant now);
   void on_connect_failed(ConnId conn, Instant now);
-  /// Gives the driver's name for it from now on.
-  ConnId on_accepted(const Endpoint& from, Instant now, Duration round_trip = {});
+  ConnId on_accepted(const Endpoint& from, Instant now);  ///< the driver's name for it from now on
   /// Bytes arrived. They stay valid until the actions were drained; what must live longer is named in Store.
   void on_received(ConnId conn, const Received& received, Instant now);
   void on_sent(ConnId conn, std::size_t bytes,

@@ -63,7 +63,7 @@ void Driver::audit() {
 // ── what the network has to say ─────────────────────────────────────────────────────────────────────────────────────────────
 
 void Driver::on_accepted(StreamEnd end, const Endpoint& from) {
-  const ConnId conn = client_.on_accepted(from, world_.now(), network_.round_trip(end));
+  const ConnId conn = client_.on_accepted(from, world_.now());
   conns_[number(conn)].end = end;
   network_.name(end, conn);
   network_.pause(end, !reading_);
@@ -75,7 +75,7 @@ void Driver::on_connected(ConnId conn, StreamEnd end) {
   if (c == nullptr) return network_.close(end);  // closed while it was connecting
   c->end = end;
   network_.pause(end, !reading_);
-  client_.on_connected(conn, world_.now(), network_.round_trip(end));
+  client_.on_connected(conn, world_.now());
   after_input();
 }
 

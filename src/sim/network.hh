@@ -107,8 +107,6 @@ class Network {
   /// How long it takes a packet that is alone, jitter and losses included.
   Duration travel_time(const Host& a, const Host& b);
   Duration delay(const Host& a, const Host& b) const { return a.line.delay + b.line.delay; }
-  /// Between the ends of a stream, when the lines are idle.
-  Duration round_trip(StreamEnd end) const { return 2 * delay(*end.stream->sides[0].host, *end.stream->sides[1].host); }
 
   // What a process does.
   void start(Host& host, Process& process, std::uint16_t port);

@@ -14,10 +14,9 @@ static_assert(core::Driver<Driver>);
 
 Peers::Events Driver::Parts::peer_events() {
   return {
-      .on_connected = [this](ConnId conn, Duration round_trip) { client->on_connected(conn, now(), round_trip); },
+      .on_connected = [this](ConnId conn) { client->on_connected(conn, now()); },
       .on_connect_failed = [this](ConnId conn) { client->on_connect_failed(conn, now()); },
-      .on_visitor = [this](const Endpoint& from,
-                           Duration round_trip) { return client->on_accepted(from, now(), round_trip); },
+      .on_visitor = [this](const Endpoint& from) { return client->on_accepted(from, now()); },
       .on_closed = [this](ConnId conn) { client->on_closed(conn, now()); },
       .room = [this] { return buffers.room(); },
       .on_bytes = [this](ConnId conn, std::size_t count) { on_bytes(conn, count); },

@@ -86,9 +86,8 @@ void Peers::on_attempt(ConnId conn, int error, Descriptor socket) {
   --dialling_;
   peers_.erase(number(conn));
   if (error == 0) {
-    const Duration round_trip = round_trip_of(socket);
     open(conn, std::move(socket));
-    events_.on_connected(conn, round_trip);
+    events_.on_connected(conn);
   } else {
     events_.on_connect_failed(conn);
   }
@@ -98,7 +97,7 @@ void Peers::on_attempt(ConnId conn, int error, Descriptor socket) {
 
 void Peers::accept(Descriptor socket, const Endpoint& from) {
   if ((peers_.size() >= sockets_max_ || silent_ >= silent_max) && !make_room()) return;
-  const ConnId conn = events_.on_visitor(from, round_trip_of(socket));
+  const ConnId conn = events_.on_visitor(from);
   open(conn, std::move(socket)).visitor = true;
   ++silent_;
   visitors_.push_back(conn);

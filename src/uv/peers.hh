@@ -41,9 +41,9 @@ class Peers {
   /// last in each callback of the loop: now may be done what the others brought about. So what several reads in a row let
   /// be asked leaves in one message.
   struct Events {
-    std::function<void(ConnId, Duration round_trip)> on_connected;
+    std::function<void(ConnId)> on_connected;
     std::function<void(ConnId)> on_connect_failed;
-    std::function<ConnId(const Endpoint&, Duration round_trip)> on_visitor;  ///< names it
+    std::function<ConnId(const Endpoint&)> on_visitor;  ///< names it
     std::function<void(ConnId)> on_closed;              ///< by the peer or by an error, not by close()
     std::function<ByteSpan()> room;                     ///< where to read to; empty: nowhere
     std::function<void(ConnId, std::size_t)> on_bytes;  ///< so many came, to the start of room(), which changes now

@@ -38,13 +38,6 @@ tl::unexpected<Error> cannot_listen(const Endpoint& at, int error) {
 
 }  // namespace
 
-Duration round_trip_of(const Descriptor& socket) {
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  if (getsockopt(socket.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return {};
-  return info.tcpi_rtt * 1us;
-}
-
 TcpListener::TcpListener(Loop& loop, OnAccept on_accept, First speaks)
     : loop_(loop), on_accept_(std::move(on_accept)), speaks_(speaks), back_off_(loop, [this] { watch(); }) {}
 

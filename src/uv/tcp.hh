@@ -93,9 +93,6 @@ class TcpStream {
   Handle<State, uv_tcp_t> state_;
 };
 
-/// As the system measured it while the connection was made; 0 when it does not say.
-Duration round_trip_of(const Descriptor& socket);
-
 /// One attempt to connect. Dropping it ends the attempt.
 class TcpConnect {
  public:

@@ -22,8 +22,8 @@ struct World {
   void add(std::uint32_t node) { nodes.try_emplace(node, random); }
   void connect(std::uint32_t a, std::uint32_t b, bool near = false) {
     if (a == b || !lines.insert({std::min(a, b), std::max(a, b)}).second) return;
-    nodes.at(a).on_neighbour(ConnId{b}, near, worth);
-    nodes.at(b).on_neighbour(ConnId{a}, near, worth);
+    nodes.at(a).on_neighbour(ConnId{b}, near);
+    nodes.at(b).on_neighbour(ConnId{a}, near);
   }
   void join(std::uint32_t node, std::uint32_t neighbours) {
     add(node);
@@ -80,7 +80,6 @@ struct World {
   }
 
   Random random;
-  std::uint32_t worth = Partners::one;  ///< of all neighbours
   Instant now = start;
   std::map<std::uint32_t, Partners> nodes;
   std::set<std::pair<std::uint32_t, std::uint32_t>> lines;
@@ -190,40 +189,6 @@ TEST_CASE("partners: near ones first, but not only") {
   CAPTURE(all);
   CHECK(near > all * 55 / 100);
   CHECK(near < all * 9 / 10);
-}
-
-TEST_CASE("partners: what a neighbour counts goes down with its distance") {
-  CHECK(Partners::worth({}) == Partners::one);
-  CHECK(Partners::worth(16ms) == Partners::one);
-  CHECK(Partners::worth(32ms) == Partners::one / 4);
-  CHECK(Partners::worth(50ms) == 6);
-  CHECK(Partners::worth(64ms) == Partners::least);
-  CHECK(Partners::worth(1h) == Partners::least);
-}
-
-TEST_CASE("partners: of far ones there are as many more as each counts less, and they are found within the same time") {
-  for (const std::uint32_t times : {2u, 4u}) {
-    World w(7);
-    w.worth = Partners::one / times;
-    for (std::uint32_t n = 0; n < 120; ++n) w.join(n, 60);
-    w.run(8);
-    CAPTURE(times);
-    for (std::uint32_t n = 0; n < 120; ++n) {
-      const auto mine = w.partners_of(n);
-      CAPTURE(n);
-      CHECK(mine.size() >= times * Partners::wanted);
-      CHECK(mine.size() <= times * Partners::wanted + 1);
-      CHECK(w.nodes.at(n).count() == Partners::wanted);
-      for (const std::uint32_t other : mine) CHECK(w.nodes.at(other).is_partner(ConnId{n}));
-    }
-  }
-  World few(8);
-  few.worth = Partners::least;
-  for (std::uint32_t n = 0; n < 100; ++n) few.add(n);
-  for (std::uint32_t n = 1; n < 100; ++n) few.connect(0, n);
-  few.run(1);
-  CHECK(few.partners_of(0).size() == 99);
-  CHECK(few.said == 0);
 }
 
 TEST_CASE("partners: who is shunned is left by all, gets no new ones, and comes back in the end") {

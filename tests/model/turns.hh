@@ -77,14 +77,11 @@ struct Turns {
     return std::count_if(neighbours.begin(), neighbours.end(), [](const auto& n) { return !n.second.whole(); }) >= 2;
   }
 
-  /// What may be offered next, at the moment of all that was offered before; `ahead`: so many pieces fill the line meanwhile.
-  std::set<std::pair<std::uint32_t, std::uint32_t>> allowed(double ahead, long misses_max,
+  /// What may be offered next, at the moment of all that was offered before.
+  std::set<std::pair<std::uint32_t, std::uint32_t>> allowed(long turns_max, long misses_max,
                                                             std::size_t begun_at_a_time) const {
     std::set<std::pair<std::uint32_t, std::uint32_t>> all;
     if (!selective()) return all;
-    std::set<std::uint32_t> served;
-    for (const auto& t : to_ask) served.insert(t.first);
-    const long turns_max = std::max(2L, static_cast<long>(ahead / double(std::max<std::size_t>(served.size(), 1))));
     const auto may = [&](std::uint32_t who, const Neighbour& n) {
       const auto waiting = std::count_if(to_ask.begin(), to_ask.end(), [&](const auto& t) { return t.first == who; });
       return n.open && waiting < turns_max && n.misses < misses_max;

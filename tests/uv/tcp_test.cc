@@ -93,29 +93,6 @@ TEST_CASE("connecting: refused, from an address of its own, from the wrong famil
   CHECK(from.address == *IpAddress::from("127.0.0.9"));
 }
 
-TEST_CASE("a connection's round trip is known at both ends as soon as it is made") {
-  const auto loop = make_loop();
-  for (const auto speaks : {TcpListener::First::visitor, TcpListener::First::anybody}) {
-    std::optional<Duration> here, there;
-    const auto on_accept = [&](const Descriptor& socket, const Endpoint&) { there = round_trip_of(socket); };
-    TcpListener listener(*loop, on_accept, speaks);
-    const auto bound = listener.listen(loopback_any_port);
-    REQUIRE(bound);
-    Descriptor ours;
-    const TcpConnect connect(*loop, *bound, {}, [&](int, Descriptor socket) {
-      here = round_trip_of(socket);
-      ours = std::move(socket);
-      REQUIRE(::send(ours.get(), "x", 1, 0) == 1);
-    });
-    REQUIRE(run_until(*loop, [&] { return here && there; }));
-    CHECK(*here > Duration{});
-    CHECK(*here < 1s);
-    CHECK(*there > Duration{});
-    CHECK(*there < 1s);
-  }
-  CHECK(round_trip_of(Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC))) == Duration{});
-}
-
 TEST_CASE("a stream tells when all has left and when the other side ends") {
   const auto loop = make_loop();
   std::unique_ptr<TcpStream> server;

@@ -36,10 +36,8 @@ bool PeerDiscovery::near(const IpAddress& peer) const {
 }
 
 bool PeerDiscovery::seeks_more(const Connections& have) const {
-  const auto half_open = static_cast<double>(have.half_open), strangers = static_cast<double>(have.all - have.nodes);
-  if (have.all >= std::min<std::size_t>(peers_sought_far, context_.options.peers_max)) return false;
-  const bool enough_nodes = have.nodes > 0 && have.worth + half_open >= nodes_sought;
-  return strangers + have.worth < peers_sought && !enough_nodes;
+  const bool enough_nodes = have.nodes > 0 && have.nodes + have.half_open >= nodes_sought;
+  return have.all < std::min<std::size_t>(peers_sought, context_.options.peers_max) && !enough_nodes;
 }
 
 void PeerDiscovery::connect_more(Connections have, Instant now) {

@@ -16,8 +16,7 @@ namespace swarm::core {
 
 class PeerDiscovery {
  public:
-  /// We open connections up to so many; more may come to us. Nodes that are far away count less, as partners do, up to peers_sought_far.
-  static constexpr std::size_t peers_sought = 50, peers_sought_far = 100;
+  static constexpr std::size_t peers_sought = 50;  ///< we open connections up to so many; more may come to us
   static constexpr std::size_t half_open_max = 16;
   /// Where swarm nodes are met, up to so many: more than twice the partners that each of them wants (core/torrent/partners.hh), so that it finds
   /// them. More would cost a message each for every piece, and bring nothing.
@@ -26,7 +25,6 @@ class PeerDiscovery {
     std::size_t all = 0;
     std::size_t half_open = 0;  ///< without a handshake
     std::size_t nodes = 0;      ///< that are swarm nodes
-    double worth = 0;           ///< of these, as partners (core/torrent/partners.hh, rule 8)
   };
 
   PeerDiscovery(TorrentId torrent, std::vector<std::vector<std::string>> trackers, Context& context, Instant now);

@@ -45,7 +45,6 @@ struct Peer {
   };
   Extensions theirs;
   Instant since;
-  Duration round_trip{};  ///< of the transport as it was made; 0: not known
   Instant last_received;
   Instant last_sent;
   SendQueue send;

@@ -5,17 +5,9 @@
 
 namespace swarm::core {
 
-std::uint32_t Partners::worth(Duration round_trip) {
-  if (round_trip <= one_within) return one;
-  const auto near = static_cast<std::uint64_t>(one_within / 1us);
-  const auto far = static_cast<std::uint64_t>(std::min<Duration>(round_trip, 1s) / 1us);
-  return std::max(static_cast<std::uint32_t>(one * near * near / (far * far)), least);
-}
-
-void Partners::on_neighbour(ConnId conn, bool near, std::uint32_t worth) {
+void Partners::on_neighbour(ConnId conn, bool near) {
   Neighbour n;
   n.conn = conn;
-  n.worth = worth;
   n.near = near;
   neighbours_.push_back(n);
   settle();
@@ -67,7 +59,7 @@ void Partners::on_pair(ConnId conn, std::uint8_t partners, Instant now) {
   if (n->state == State::paired) return;
   if (n->state == State::asked) return set(*n, State::paired);
   if (!useful(*n)) return say(*n, false);
-  if (worth_of_all() + asked_ >= full + (n->refused ? n->worth : 0) && !all()) {
+  if (count() + asked_ >= (n->refused ? most : wanted) && !all()) {
     Neighbour* const richest = find_richest();
     if (!std::exchange(n->refused, true) || richest == nullptr || richest->partners < partners + 2)
       return say(*n, false);
@@ -88,7 +80,7 @@ void Partners::on_part(ConnId conn, std::uint8_t partners, Instant now) {
 }
 
 std::optional<Partners::Say> Partners::next_say(Instant now) {
-  if (says_.empty() && !all() && asked_ < one && worth_of_all() + asked_ < full) {
+  if (says_.empty() && !all() && asked_ == 0 && count() < wanted) {
     if (Neighbour* n = choose(now)) {
       n->since = now;
       set(*n, State::asked);
@@ -148,19 +140,19 @@ Partners::Neighbour* Partners::find_richest() {
 void Partners::settle() {
   useful_ = 0;
   changed_ = true;
-  for (Neighbour& n : neighbours_) useful(n) ? void(useful_ += n.worth) : set(n, State::none);
+  for (Neighbour& n : neighbours_) useful(n) ? void(++useful_) : set(n, State::none);
 }
 
 void Partners::set(Neighbour& n, State state) {
-  const auto count = [&](std::uint32_t change) {
-    if (n.state == State::asked) asked_ += change;
-    if (n.state == State::paired) (n.doubted ? doubted_ : paired_) += change;
+  const auto count = [&](int change) {
+    if (n.state == State::asked) asked_ += static_cast<std::uint32_t>(change);
+    if (n.state == State::paired) (n.doubted ? doubted_ : paired_) += static_cast<std::uint32_t>(change);
   };
-  count(-n.worth);
+  count(-1);
   n.state = state;
   if (state == State::paired) n.refused = false;
   changed_ = true;
-  count(n.worth);
+  count(1);
 }
 
 void Partners::say(const Neighbour& n, bool pair) {

@@ -20,15 +20,8 @@
 // 7. Who is in doubt (turns.hh, rule 9) stays a partner and does not count as one, so that another is looked for; of such a node has at
 //    most `wanted`, the others do count. Rationale: else who is paired with some that pass nothing on has as many givers less, and
 //    the last one is waited for. Doubt can end with a word, and then one partner more than others have does no harm.
-// 8. A neighbour counts as one partner up to a round trip of one_within, beyond it as much less as the square of it is more, a
-//    sixteenth at the least; so in all the rules, and rule 2 has as many asked at a time as make one. Rationale: what a connection
-//    carries where packets are lost goes down with its round trip (RFC 5348 §3.1), and how fast that comes back after each loss with
-//    the square (a segment a round trip, each round trip: RFC 5681 §3.1): eight of them across an ocean fill no line. And where
-//    none is lost a word takes as long there as a piece, so that giving to more at a time costs less than waiting for words. It is
-//    the round trip of idle lines that counts: on a full one, more partners only wait for each other.
 // Lies: who says `pair` to everybody gets a place among `most` at each, as any one neighbour may; the number that a neighbour tells of its
-// partners decides only who makes room for a poorer one. Who delays the making of a connection looks far away: it counts little, and
-// keeps nobody else from a place.
+// partners decides only who makes room for a poorer one.
 // Complexity: O(neighbours) a call.
 #pragma once
 
@@ -47,17 +40,11 @@ namespace swarm::core {
 class Partners {
  public:
   static constexpr std::uint32_t wanted = 8, most = wanted + 1, all_up_to = wanted, far_min = 2;
-  static constexpr Duration one_within = 16ms;  ///< rule 8
-  /// Units of worth: what a near one counts, and the farthest.
-  static constexpr std::uint32_t one = 64, least = one / 16;
   static constexpr Duration refused_for = 200ms, answered_within = 2s, silent_for = 10s;
 
   explicit Partners(Random& random) : random_(random) {}
 
-  /// What a neighbour so far away counts (rule 8). One whose round trip is not known, 0, counts as a near one.
-  static std::uint32_t worth(Duration round_trip);
-
-  void on_neighbour(ConnId conn, bool near, std::uint32_t worth = one);  ///< at first not whole
+  void on_neighbour(ConnId conn, bool near);  ///< at first not whole
   void on_gone(ConnId conn);
   void set_whole(ConnId conn, bool whole);
   void set_self_whole(bool whole);
@@ -67,7 +54,7 @@ class Partners {
   struct Say {
     ConnId conn{};
     bool pair = false;        ///< or part
-    std::uint8_t partners{};  ///< how many we have, rounded down
+    std::uint8_t partners{};  ///< how many we have
   };
   void on_pair(ConnId conn, std::uint8_t partners, Instant now);
   void on_part(ConnId conn, std::uint8_t partners, Instant now);
@@ -76,17 +63,14 @@ class Partners {
   void on_tick(Instant now);  ///< once a second
 
   bool is_partner(ConnId conn) const;
-  bool all() const { return useful_ <= one * all_up_to; }         ///< rule 1
-  std::uint32_t count() const { return worth_of_all() / one; }    ///< by agreement; so many near ones
+  bool all() const { return useful_ <= all_up_to; }                                              ///< rule 1
+  std::uint32_t count() const { return paired_ + (doubted_ > wanted ? doubted_ - wanted : 0); }  ///< by agreement
   bool take_changed() { return std::exchange(changed_, false); }  ///< whether is_partner() may have for some
 
  private:
-  static constexpr std::uint32_t full = one * wanted;
-
   enum class State : std::uint8_t { none, asked, paired };
   struct Neighbour {
     ConnId conn{};
-    std::uint32_t worth = one;
     State state = State::none;
     bool near = false, whole = false, shunned = false, doubted = false;
     bool refused = false;       ///< it asked us in vain
@@ -95,7 +79,6 @@ class Partners {
     Instant not_before{};       ///< rule 4
   };
 
-  std::uint32_t worth_of_all() const { return paired_ + (doubted_ > full ? doubted_ - full : 0); }
   Neighbour* find(ConnId conn);
   bool useful(const Neighbour& n) const { return !n.shunned && !(self_whole_ && n.whole); }
   void set(Neighbour& n, State state);
@@ -108,8 +91,8 @@ class Partners {
   std::vector<Neighbour> neighbours_;  ///< in the order in which they came
   std::deque<Say> says_;
   bool self_whole_ = false, changed_ = false;
-  std::uint32_t useful_ = 0, asked_ = 0, paired_ = 0, doubted_ = 0;  ///< worth of those that are; paired or in doubt
-  std::uint32_t told_ = 0;                                           ///< count(), to our partners
+  std::uint32_t useful_ = 0, asked_ = 0, paired_ = 0, doubted_ = 0;  ///< neighbours that are; paired or in doubt
+  std::uint32_t told_ = 0;                                           ///< of paired_, to our partners
 };
 
 }  // namespace swarm::core

@@ -284,13 +284,9 @@ bool Torrent::moving(Instant now) const {
 
 PeerDiscovery::Connections Torrent::connections() const {
   PeerDiscovery::Connections have;
-  for (const Peer* p : peers_) {
-    if (p->web_seed) continue;
-    ++have.all;
-    if (!p->ready) ++have.half_open;
-    if (p->ready && p->cooperative) ++have.nodes, have.worth += Partners::worth(p->round_trip);
-  }
-  have.worth /= Partners::one;
+  for (const Peer* p : peers_)
+    if (!p->web_seed)
+      ++have.all, have.half_open += p->ready ? 0u : 1u, have.nodes += p->ready && p->cooperative ? 1u : 0u;
   return have;
 }
 

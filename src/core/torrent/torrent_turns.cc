@@ -12,7 +12,7 @@ using Kind = wire::TurnsMessage::Kind;
 /// From now on this peer takes part; once its extension handshake has said so and the pieces are known.
 void Torrent::join_turns(Peer& peer) {
   if (!turns_ || peer.theirs.turns == 0 || !peer.ready || peer.closing || turns_->knows(peer.conn)) return;
-  turns_->on_neighbour(peer.conn, peer.has, discovery_.near(peer.endpoint.address), Partners::worth(peer.round_trip));
+  turns_->on_neighbour(peer.conn, peer.has, discovery_.near(peer.endpoint.address));
   turns_->set_open(peer.conn, !peer.am_choking);
   if (selective_) say_turns(peer, Kind::wait, {});
   say_taken(peer);

@@ -12,7 +12,6 @@ namespace swarm::core {
 namespace {
 
 constexpr std::uint32_t not_trusted = 1u << 30;  ///< comes behind all partners
-constexpr std::uint32_t steps = 32;              ///< rule 4
 
 void smooth(Duration& mean, Duration sample) { mean += (sample - mean) / (mean == Duration{} ? 1 : 8); }
 
@@ -54,15 +53,14 @@ Turns::Turns(std::uint32_t piece_bytes, const Bitfield& mine, Random& random)
 
 // ── neighbours ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-void Turns::on_neighbour(ConnId conn, const Bitfield& has, bool near, std::uint32_t worth) {
+void Turns::on_neighbour(ConnId conn, const Bitfield& has, bool near) {
   SWARM_CHECK(!knows(conn));
   Neighbour n;
   n.conn = conn;
-  n.worth = worth;
   n.closed = n.taken = n.unwanted = n.joined = Bitfield(mine_.size());
   neighbours_.push_back(std::move(n));
   conns_.push_back(conn);
-  partners_.on_neighbour(conn, near, worth);
+  partners_.on_neighbour(conn, near);
   if (mine_.size() == 0) ++whole_;
   on_bitfield(conn, has);
   neighbours_.back().gaining = 0;
@@ -175,8 +173,7 @@ void Turns::on_traffic(ConnId conn, const Traffic& traffic, Instant now) {
   if (!traffic.could_give || !n->partner || n->judged_from == Instant{}) return begin();
   if (now - n->judged_from < judged_after) return;
   const std::uint64_t took = traffic.took - n->before.took, gave = traffic.gave - n->before.gave;
-  const bool enough = took >= judged_pieces * piece_bytes_ * Partners::one / n->worth,
-             chokes = now - n->choked_from >= choked_for;
+  const bool enough = took >= judged_pieces * piece_bytes_, chokes = now - n->choked_from >= choked_for;
   if (!enough && !chokes) return;
   begin();
   if (!chokes && gave >= took / least_share) return;
@@ -215,14 +212,12 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
   see_gifts(now);
   rate_max_ = std::max(rate_max_, rate);
   if (!dirty_ || !selective()) return std::nullopt;
-  const Served served = find_served();
   const double delay = delay_min_ == Duration::max() ? 0 : seconds(delay_min_);
-  const double share = rate / std::max(served.neighbours, 1u);
   const auto turns_max =
-      std::max<std::uint32_t>(partners_.all() && served.partners <= Partners::wanted ? turns_min_in_mesh : turns_min,
-                              static_cast<std::uint32_t>(share * (seconds(ahead) + 2 * delay) / piece_bytes_));
-  const bool idle = served.neighbours == 0;
-  const bool enough = served.neighbours >= served_min && served.rate_min >= rate;
+      std::max<std::uint32_t>(partners_.all() ? turns_min_in_mesh : turns_min,
+                              static_cast<std::uint32_t>(rate * (seconds(ahead) + 2 * delay) / piece_bytes_));
+  const bool idle =
+      std::none_of(neighbours_.begin(), neighbours_.end(), [](const Neighbour& n) { return n.to_ask > 0; });
   const bool all_in_doubt = std::all_of(neighbours_.begin(), neighbours_.end(), [now](const Neighbour& n) {
     return !n.open || !n.partner || n.closed.all() || n.in_doubt(now);
   });
@@ -232,12 +227,9 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
   for (std::uint32_t i = 0; i < neighbours_.size(); ++i) {
     const Neighbour& n = neighbours_[i];
     if (!n.open || n.to_ask >= turns_max || n.has == mine_.size() || n.misses >= misses_max) continue;
-    if (enough && n.to_ask == 0) continue;
     const bool trusted = n.partner && (all_in_doubt || !n.in_doubt(now));
     if (!trusted && !idle) continue;
-    const auto load =
-        served.partners > served_min ? static_cast<std::uint32_t>(n.has * steps / mine_.size()) : n.under_way;
-    candidates_.push_back({load + n.misses + (trusted ? 0 : not_trusted), random_.next(), i});
+    candidates_.push_back({n.under_way + n.misses + (trusted ? 0 : not_trusted), random_.next(), i});
   }
   if (begins_enough(now)) return std::nullopt;
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
@@ -270,33 +262,20 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
 Turns::Offer Turns::offer(Neighbour& n, std::uint32_t piece, bool first, Instant now) {
   if (given_[piece] < UINT16_MAX) ++given_[piece];
   ++n.to_ask;
-  turns_.push_back({n.conn, piece, n.worth, now, first});
+  turns_.push_back({n.conn, piece, now, first});
   return {n.conn, PieceIndex{piece}};
-}
-
-/// Rule 14.
-Turns::Served Turns::find_served() const {
-  Served s;
-  std::uint32_t worth = 0;
-  for (const Neighbour& n : neighbours_) {
-    if (n.partner && n.open) ++s.partners;
-    if (n.to_ask > 0) ++s.neighbours, worth += n.worth;
-  }
-  s.rate_min = served_rate * worth / Partners::one;
-  return s;
 }
 
 /// Rule 12.
 bool Turns::begins_enough(Instant now) const {
   const auto begins = [this](const Candidate& c) {
     const Neighbour& n = neighbours_[c.at];
-    return c.load < not_trusted && n.under_way + n.misses == 0 && n.has == 0 && lacks_any(n);
+    return c.load == 0 && n.has == 0 && lacks_any(n);
   };
   if (std::none_of(candidates_.begin(), candidates_.end(), begins)) return false;
-  std::uint32_t begun = 0;
-  for (const Turn& t : turns_)
-    if (!t.asked_to_end && now - t.since < begun_within) begun += t.worth;
-  return begun >= begun_at_a_time * Partners::one;
+  const auto begun = std::count_if(turns_.begin(), turns_.end(),
+                                   [now](const Turn& t) { return !t.asked_to_end && now - t.since < begun_within; });
+  return static_cast<std::size_t>(begun) >= begun_at_a_time;
 }
 
 bool Turns::lacks_any(const Neighbour& n) const {

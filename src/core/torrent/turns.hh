@@ -5,26 +5,23 @@
 // 1. The giver chooses: it offers a piece to a neighbour, who asks for its blocks or says why not. Rationale: what a swarm is short of
 //    is room on uplinks, and who owns one knows what is rare around it. A neighbour that chooses for itself has asked eight others
 //    for pieces long before they are sent, and does not know what those give to its rivals.
-// 2. Each partner (partners.hh) has one turn that it has not asked for to the end, two where all neighbours are partners and these at
-//    most `wanted` (or as many as fill its share of what the uplink carries in `ahead` and two of the shortest delays between an
-//    offer and its answer), so that the next piece is known before the last block of one is asked for. Rationale: as long as every
-//    partner always has something to ask for, no uplink waits; and as long as it is given by all of its partners at a time, an even
-//    share each, no line down waits. Fewer turns at a time bring a piece sooner, but then some are sent more at a moment than their
-//    lines take, and others less; in a mesh that costs more than the delay, in a graph, where a piece goes from hand to hand, less.
+// 2. Each partner (partners.hh) has one turn that it has not asked for to the end, two where all neighbours are partners (or as many as
+//    fill what the uplink carries in `ahead` and two of the shortest delays between an offer and its answer), so that the next piece
+//    is known before the last block of one is asked for. Rationale: as long as every partner always has something to ask for, no
+//    uplink waits; and as long as it is given by all of its partners at a time, an even share each, no line down waits. Fewer
+//    turns at a time bring a piece sooner, but then some are sent more at a moment than their lines take, and others less; in a
+//    mesh that costs more than the delay, in a graph, where a piece goes from hand to hand, less.
 // 3. A neighbour is offered the piece that the fewest neighbours have or are being sent (a started piece is told to those who have
 //    it), of equals the one that we gave least often, of equals one at random. Rationale: rarest first, by what the neighbourhood
 //    lacks; so a seed gives each piece once before it gives one twice, and neighbours have something to trade.
-// 4. The neighbour with the fewest pieces on their way to it is offered one first, of equals one at random. With more partners than
-//    served_min it is the one that has least (in steps of a thirty-second of all). Rationale: then many are far away, the farthest
-//    have the slowest flows, and the last one is waited for.
+// 4. The neighbour with the fewest pieces on their way to it is offered one first, of equals one at random.
 // 5. An offer that is not answered within 10 s is void.
 // 6. With fewer than two neighbours that lack anything there is nothing to choose: they ask as they like (selective() is false).
 // 7. Who is not a partner is offered something only while nobody has anything to ask for.
 // 8. A partner that has had what we lack for judged_after, and in that time took judged_pieces of us and gave less than a sixteenth of
 //    what it took, or has kept us choked for choked_for, is shunned for shunned_for: it is no partner, and is unchoked as strangers
-//    are. Who is far away, and so has many partners to give to, may take as many times more first as it counts less (partners.hh,
-//    rule 8). Rationale: partners are such on both sides, so an honest one gives; a slow one, with a tenth of our rate, gives a
-//    tenth; its `unchoke` may wait for seconds behind what it has sent before. A seed lacks nothing; for it there is the next rule.
+//    are. Rationale: partners are such on both sides, so an honest one gives; a slow one, with a tenth of our rate, gives a tenth; its
+//    `unchoke` may wait for seconds behind what it has sent before. A seed lacks nothing; for it there is the next rule.
 // 9. A first gift is a piece that no other neighbour has or is being sent. Once it has come it is passed on as soon as another one has it
 //    or is being sent it, and not by us. A partner that keeps kept_max first gifts longer than kept_for and twice what passing on
 //    usually takes is in doubt for shunned_for, or until one of them is passed on after all; one that has kept us choked for
@@ -40,28 +37,21 @@
 //    already: it asks for what was not asked of others yet. Rationale: a line that would stand still brings a piece that is under
 //    way to its end sooner, so that it is passed on sooner.
 // 12. Who has nothing and is sent nothing is begun with only while fewer than begun_at_a_time turns of the last begun_within have not
-//    been asked for to the end; those of who is far away count as little as it does as a partner. Rationale: in the beginning most
-//    lines down are idle, so nobody has to share ours, and one after the other they can pass on their first piece in a mean of half
-//    the time. Once all have something, few flows collide at the receivers (rule 2). It holds among few, too: the first neighbours
-//    of a seed come one by one, and are few when it begins.
+//    been asked for to the end. Rationale: in the beginning most lines down are idle, so nobody has to share ours, and one after
+//    the other they can pass on their first piece in a mean of half the time. Once all have something, few flows collide at the
+//    receivers (rule 2). It holds among few, too: the first neighbours of a seed come one by one, and are few when it begins.
 // 13. Where not all are partners, who was whole from the start gives nothing a second time that spread_enough neighbours have or are
 //    being sent to who is sent something by somebody and gained, in the last second, half of what we ever sent in one; unless half
 //    of the neighbours are whole. Rationale: those who are fed at such a rate lose a quarter of it at the most, commonly nothing,
 //    for the others give it as fast; and the line of a seed may be paid for by the byte.
-// 14. At most served_min are served at a time (have a turn that they have not asked for to the end); more only while those that are
-//    get more than served_rate each, on average, or as much less as they count less as partners. Rationale: far away one has many
-//    partners, and often a slow line up, on which all wait for all: its owner's words too, requests among them. A window of five
-//    segments is near the least that TCP makes of a connection, and then the line is the reason.
 // What each is worth, 64 MiB in pieces of 256 KiB, 100 Mbit/s, last completion against the bound at N = 8 and 16: rarest first, asked of
 // all neighbours 150 ms ahead: 1.7 at 8; two turns at a time, for all neighbours together, 1.37, 1.43; four, 1.17, 1.20; rule 2 and
 // partners, 1.04, 1.08. At N = 64 and 256: given to all neighbours 1.41 at 64, each to the one that follows it on eight rings of the
 // neighbours that it happens to have, 1.35 and 1.72; partners by agreement, 1.137 and 1.163, with little in the sockets (uv/peers.hh),
 // 1.119 at 64; with rule 11, 1.112, with rule 12, 1.103 and 1.133. With rule 13 and what rule 10 says of gifts on their way, the
 // seed's copies at 64 and 256 are 1.04 instead of 1.10 and 1.13, the ends 1.109 and 1.144; with rule 12 among few, too,
-// 1.106 and 1.133. When a fifth of 10 or 20 nodes are free riders, the last honest one takes 24 or 25 % longer than without them; with
-// rule 9, 6 or 9 %. 64 nodes with 10 to 100 Mbit/s up, 20 to 200 ms apart, on paths that lose 1 % (the profile wan), 64 and 256 MiB:
-// with eight partners 5.8, both; with as many as rule 8 of partners gives 2.4 and 1.6; with what rule 12 says of far ones, 2.0 and
-// 1.5; with rule 14, 1.75 and 1.43; with what rule 4 says of many, 1.57 and 1.29; with rule 5 of peer/requests.hh, 1.45 and 1.17.
+// 1.106 and 1.133. When a fifth of 10 or 20 nodes are free riders, the last honest one takes 24 or 25 % longer than without them;
+// with rule 9, 6 or 9 %.
 // Lies: a false `taken` changes what the liar is offered, and counts as one holder of many in rule 3. Who takes offers and never asks
 // for them, or not to the end, is offered no more than rule 2 has. Who says that it lacks what it was just given counts as busier by one for a second,
 // each time, and beyond misses_max it is offered nothing. Free riders that claim each other's pieces are not in doubt, and gain what
@@ -90,13 +80,11 @@ class Turns {
   static constexpr Duration ahead = 20ms, answered_within = 10s;
   static constexpr std::uint32_t misses_max = 4;
   static constexpr std::uint32_t looked_at_max = 4096;
-  static constexpr std::uint32_t served_min = 2 * Partners::wanted;                  ///< rules 4 and 14
-  static constexpr double served_rate = 1e6;                                         ///< rule 14: bytes/s, of near ones
   static constexpr Duration judged_after = 2s, choked_for = 10s, shunned_for = 30s;  ///< rule 8
   static constexpr std::uint64_t least_share = 16, judged_pieces = 8;
   static constexpr Duration kept_for = 1s, doubted_after = 1s;  ///< rule 9
   static constexpr std::uint32_t kept_max = 2, gifts_max = 16;  ///< a neighbour; of later ones nothing is noted
-  static constexpr std::uint32_t begun_at_a_time = 2;           ///< rule 12
+  static constexpr std::size_t begun_at_a_time = 2;             ///< rule 12
   static constexpr Duration begun_within = 1s;
   static constexpr std::uint32_t spread_enough = 3;  ///< rule 13
 
@@ -104,8 +92,7 @@ class Turns {
   Turns(std::uint32_t piece_bytes, const Bitfield& mine, Random& random);
 
   // Neighbours. Of an unknown one nothing is heard.
-  /// near, worth: Partners, rules 5 and 8
-  void on_neighbour(ConnId conn, const Bitfield& has, bool near = false, std::uint32_t worth = Partners::one);
+  void on_neighbour(ConnId conn, const Bitfield& has, bool near = false);  ///< near: Partners, rule 5
   void on_gone(ConnId conn);
   void set_open(ConnId conn, bool open);  ///< whether it may ask us at all (it is unchoked); at first it may not
   void on_bitfield(ConnId conn, const Bitfield& has);
@@ -149,7 +136,6 @@ class Turns {
   enum class State : std::uint8_t { lacking, unwanted, taken, has };
   struct alignas(64) Neighbour {  // a line of the cache for next_offer()
     ConnId conn{};
-    std::uint32_t worth = Partners::one;
     std::uint32_t under_way = 0;  ///< bits in `taken`
     std::uint32_t to_ask = 0;     ///< its turns that it has not asked for to the end
     std::uint32_t misses = 0;     ///< turns in this second after which it lacked the piece
@@ -174,7 +160,6 @@ class Turns {
   struct Turn {
     ConnId conn{};
     std::uint32_t piece = 0;
-    std::uint32_t worth = Partners::one;  ///< its neighbour's
     Instant since;
     bool first = false;         ///< the only one of its piece so far
     bool asked = false;         ///< for a block at least
@@ -199,12 +184,6 @@ class Turns {
   void forget_gift(std::uint32_t piece);
   std::optional<std::uint32_t> piece_for(const Neighbour& n);
   std::optional<std::uint32_t> piece_to_join(const Neighbour& n);
-  struct Served {
-    std::uint32_t partners = 0;    ///< that may ask us
-    std::uint32_t neighbours = 0;  ///< with a turn that they have not asked for to the end
-    double rate_min = 0;           ///< what they make of served_rate together
-  };
-  Served find_served() const;
   bool begins_enough(Instant now) const;
   bool lacks_any(const Neighbour& n) const;  ///< that we have and nobody is sending it
   bool fed_by_others(const Neighbour& n, std::uint32_t piece) const;
