@@ -69,6 +69,17 @@ TEST_CASE("the window fills a path, near or far, and does not hoard at a slow on
   CHECK(used(1e9, 100us).largest * wire::block_bytes <= 8u << 20);
 }
 
+TEST_CASE("of who gives by turns a few blocks are asked ahead, of who is far away a few more") {
+  for (const auto& [round_trip, blocks] : {std::pair{20ms, 4u}, std::pair{60ms, 8u}}) {
+    Requests r;
+    CHECK(r.room_in_turn(0) == 4);
+    r.asked({PieceIndex{1}, 0, 16384}, at(1));
+    r.received({PieceIndex{1}, 0, 16384}, 50e3, at(1) + round_trip);
+    CHECK(r.room_in_turn(50e3) == blocks);
+    CHECK(r.room_in_turn(5e6) == static_cast<std::size_t>(5e6 * (2 * seconds(round_trip) + 0.01) / 16384));
+  }
+}
+
 TEST_CASE("a path that TCP has yet to fill is not starved meanwhile") {
   Path far;  // 125 MB/s come after 0.35 s; of the second from 0.2 s on, 0.91 can be used
   far.requests.set_peer_limit(10'000);

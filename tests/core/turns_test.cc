@@ -586,6 +586,104 @@ TEST_CASE(
   CHECK(to_others == 2000);
 }
 
+namespace {
+
+/// A seed with 40 neighbours that lack all and one that has all; each connection carries `each` bytes/s, the line `line`.
+struct Site {
+  Duration answer;  ///< how long it takes until an offer is answered
+  double each, line;
+  Random random{1};
+  Turns turns = with(4000, true, random, {});
+  struct Piece {
+    Turns::Offer offer;
+    Instant asked;
+    double bytes = 0;
+  };
+  std::vector<Piece> under_way{};
+  std::map<ConnId, double> took{};
+  ConnId choking{99};
+  Instant now = start;
+
+  Site(Duration its_answer, double each_carries, double line_carries)
+      : answer(its_answer), each(each_carries), line(line_carries) {
+    for (std::uint32_t n = 0; n <= 40; ++n) {
+      turns.on_neighbour(ConnId{n}, Bitfield(4000, n == 0));
+      turns.set_open(ConnId{n}, true);
+    }
+  }
+  std::set<ConnId> served() const {
+    std::set<ConnId> all;
+    for (const Piece& p : under_way) all.insert(p.offer.conn);
+    return all;
+  }
+  void pass(Duration time) {
+    constexpr Duration step = 50ms;
+    for (const Instant end = now + time; now < end; now += step) {
+      while (const auto s = turns.partners().next_say(now)) {
+        if (s->pair) turns.partners().on_pair(s->conn, 0, now);
+      }
+      const double rate = std::min(each, line / double(std::max<std::size_t>(under_way.size(), 1)));
+      for (Piece& p : under_way) {
+        if (now < p.asked) continue;
+        turns.on_asked(p.offer.conn, p.offer.piece, false, p.asked);
+        p.bytes += rate * seconds(step);
+        took[p.offer.conn] += rate * seconds(step);
+        if (p.bytes < piece_bytes) continue;
+        turns.on_asked(p.offer.conn, p.offer.piece, true, now);
+        turns.on_have(p.offer.conn, p.offer.piece);
+      }
+      std::erase_if(under_way, [](const Piece& p) { return p.bytes >= piece_bytes; });
+      for (const auto& o : offers(turns, 0, now)) under_way.push_back({o, now + answer});
+      if ((now - start) % 1s != Duration{}) continue;
+      for (std::uint32_t n = 1; n <= 40; ++n) {
+        const ConnId conn{n};
+        turns.on_traffic(conn, {.took = static_cast<std::uint64_t>(took[conn]), .chokes = conn == choking}, now);
+      }
+      turns.on_tick(now);
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE(
+    "turns: far away as many are served as the line needs, near ones, and on a full line, no more than partners") {
+  Site far(100ms, 2e5, 12e6);
+  far.pass(1s);
+  CHECK_FALSE(far.served().empty());
+  CHECK(far.served().size() <= 9);
+  far.pass(20s);
+  CHECK(far.turns.far());
+  CHECK(far.served().size() >= 32);
+
+  Site near(4ms, 2e5, 12e6);
+  near.pass(23s);
+  CHECK_FALSE(near.turns.far());
+  CHECK(near.served().size() <= 9);
+
+  Site full(100ms, 2e5, 1.2e6);
+  full.pass(23s);
+  CHECK(full.served().size() <= 9);
+}
+
+TEST_CASE("turns: who is in doubt is not served, far away neither") {
+  Site site(100ms, 2e5, 12e6);
+  site.choking = ConnId{1};
+  site.pass(30s);
+  CHECK(site.turns.in_doubt(site.choking, site.now));
+  CHECK(site.served().size() >= 32);
+  CHECK_FALSE(site.served().contains(site.choking));
+}
+
+TEST_CASE("turns: beginners far away are begun with more at a time") {
+  Site near(4ms, 2e5, 12e6), far(100ms, 2e5, 12e6);
+  near.pass(400ms);
+  far.pass(400ms);
+  CHECK(near.served().size() == Turns::begun_at_a_time);
+  CHECK(far.served().size() > Turns::begun_at_a_time);
+  CHECK(far.served().size() <= Turns::begun_at_a_time * (100ms / Turns::far_from));
+}
+
 TEST_CASE("turns: like their naive twin, through anything that neighbours say") {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     CAPTURE(seed);

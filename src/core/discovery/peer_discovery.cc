@@ -36,8 +36,9 @@ bool PeerDiscovery::near(const IpAddress& peer) const {
 }
 
 bool PeerDiscovery::seeks_more(const Connections& have) const {
-  const bool enough_nodes = have.nodes > 0 && have.nodes + have.half_open >= nodes_sought;
-  return have.all < std::min<std::size_t>(peers_sought, context_.options.peers_max) && !enough_nodes;
+  const auto nodes = have.far ? nodes_sought_far : nodes_sought, all = have.far ? peers_sought_far : peers_sought;
+  const bool enough_nodes = have.nodes > 0 && have.nodes + have.half_open >= nodes;
+  return have.all < std::min<std::size_t>(all, context_.options.peers_max) && !enough_nodes;
 }
 
 void PeerDiscovery::connect_more(Connections have, Instant now) {

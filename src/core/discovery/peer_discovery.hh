@@ -21,10 +21,13 @@ class PeerDiscovery {
   /// Where swarm nodes are met, up to so many: more than twice the partners that each of them wants (core/torrent/partners.hh), so that it finds
   /// them. More would cost a message each for every piece, and bring nothing.
   static constexpr std::size_t nodes_sought = 20;
+  /// The same where all nodes are far away (core/torrent/turns.hh, rule 14).
+  static constexpr std::size_t peers_sought_far = 100, nodes_sought_far = 64;
   struct Connections {
     std::size_t all = 0;
     std::size_t half_open = 0;  ///< without a handshake
     std::size_t nodes = 0;      ///< that are swarm nodes
+    bool far = false;           ///< these are
   };
 
   PeerDiscovery(TorrentId torrent, std::vector<std::vector<std::string>> trackers, Context& context, Instant now);

@@ -7,7 +7,8 @@ namespace swarm::core {
 namespace {
 constexpr double slack_s = 0.15;
 constexpr double slack_in_turn_s = 0.01;
-constexpr std::size_t window_in_turn_min = 4;
+constexpr std::size_t window_in_turn_min = 4, window_in_turn_far = 8;
+constexpr Duration far = 50ms;
 constexpr double slack_bytes_max = 4 << 20;
 constexpr Duration slow_start_for = 1s;
 constexpr std::size_t slow_start_max = static_cast<std::size_t>(slack_bytes_max) / wire::block_bytes;
@@ -49,8 +50,9 @@ void Requests::widen(double rate, Instant now) {
 
 std::size_t Requests::room_in_turn(double rate) const {
   const double path = any_block_ ? rate * (2 * seconds(delay_min_) + slack_in_turn_s) : 0;
-  const auto window = std::clamp<std::size_t>(static_cast<std::size_t>(path / wire::block_bytes), window_in_turn_min,
-                                              std::max<std::size_t>(peer_limit_, window_in_turn_min));
+  const std::size_t least = any_block_ && delay_min_ > far ? window_in_turn_far : window_in_turn_min;
+  const auto window = std::clamp<std::size_t>(static_cast<std::size_t>(path / wire::block_bytes), least,
+                                              std::max<std::size_t>(peer_limit_, least));
   return window > size() ? window - size() : 0;
 }
 

@@ -9,8 +9,9 @@
 //    down would starve the path just when that has become fast.
 // 3. Never more than the peer's reqq, never fewer than 2.
 // 4. A peer that sent nothing for 60 s although asked is snubbed; after that one block at a time.
-// 5. Of a peer that gives by turns only what its path holds twice over is asked for ahead, and 10 ms more, but at least 4 blocks.
-//    Rationale: what waits in a stream holds up the words that come behind it, and those start the next turn.
+// 5. Of a peer that gives by turns only what its path holds twice over is asked for ahead, and 10 ms more, but at least 4 blocks,
+//    or 8 where none came within 50 ms. Rationale: what waits in a stream holds up the words that come behind it, and those start
+//    the next turn; but far away, requests too wait behind what their owner sends, and TCP comes and goes by halves.
 // Blocks come back in the order asked from almost every client, so looking one up is O(1) then, O(window) at worst.
 #pragma once
 

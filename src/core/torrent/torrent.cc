@@ -284,6 +284,7 @@ bool Torrent::moving(Instant now) const {
 
 PeerDiscovery::Connections Torrent::connections() const {
   PeerDiscovery::Connections have;
+  have.far = turns_ && turns_->far();
   for (const Peer* p : peers_)
     if (!p->web_seed)
       ++have.all, have.half_open += p->ready ? 0u : 1u, have.nodes += p->ready && p->cooperative ? 1u : 0u;

@@ -12,6 +12,7 @@ namespace swarm::core {
 namespace {
 
 constexpr std::uint32_t not_trusted = 1u << 30;  ///< comes behind all partners
+constexpr std::uint32_t steps = 32;              ///< rule 4
 
 void smooth(Duration& mean, Duration sample) { mean += (sample - mean) / (mean == Duration{} ? 1 : 8); }
 
@@ -159,6 +160,7 @@ void Turns::on_asked(ConnId conn, PieceIndex piece, bool last, Instant now) {
 void Turns::on_traffic(ConnId conn, const Traffic& traffic, Instant now) {
   Neighbour* n = find(conn);
   if (n == nullptr) return;
+  sent_ += traffic.took - std::exchange(n->took, traffic.took);
   const auto begin = [&] { n->judged_from = now, n->before = traffic; };
   if (n->shunned_until) {
     if (now < *n->shunned_until) return;
@@ -201,6 +203,7 @@ void Turns::on_tick(Instant now) {
     partners_.set_doubted(n.conn, n.in_doubt(now));
   }
   partners_.on_tick(now);
+  look_at_reach(now);
   dirty_ = true;
 }
 
@@ -216,8 +219,9 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
   const auto turns_max =
       std::max<std::uint32_t>(partners_.all() ? turns_min_in_mesh : turns_min,
                               static_cast<std::uint32_t>(rate * (seconds(ahead) + 2 * delay) / piece_bytes_));
-  const bool idle =
-      std::none_of(neighbours_.begin(), neighbours_.end(), [](const Neighbour& n) { return n.to_ask > 0; });
+  const std::uint32_t served = count_served();
+  const bool idle = served == 0;
+  const bool reaching = far() && reach_.served_max() > Reach::least;
   const bool all_in_doubt = std::all_of(neighbours_.begin(), neighbours_.end(), [now](const Neighbour& n) {
     return !n.open || !n.partner || n.closed.all() || n.in_doubt(now);
   });
@@ -228,8 +232,10 @@ std::optional<Turns::Offer> Turns::next_offer(double rate, Instant now) {
     const Neighbour& n = neighbours_[i];
     if (!n.open || n.to_ask >= turns_max || n.has == mine_.size() || n.misses >= misses_max) continue;
     const bool trusted = n.partner && (all_in_doubt || !n.in_doubt(now));
-    if (!trusted && !idle) continue;
-    candidates_.push_back({n.under_way + n.misses + (trusted ? 0 : not_trusted), random_.next(), i});
+    const bool reached = reaching && served < reach_.served_max() && !n.shunned_until && !n.in_doubt(now);
+    if (!trusted && !idle && !reached) continue;
+    const auto load = reaching ? static_cast<std::uint32_t>(n.has * steps / mine_.size()) : n.under_way;
+    candidates_.push_back({load + n.misses + (trusted ? 0 : not_trusted), random_.next(), i});
   }
   if (begins_enough(now)) return std::nullopt;
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
@@ -270,12 +276,26 @@ Turns::Offer Turns::offer(Neighbour& n, std::uint32_t piece, bool first, Instant
 bool Turns::begins_enough(Instant now) const {
   const auto begins = [this](const Candidate& c) {
     const Neighbour& n = neighbours_[c.at];
-    return c.load == 0 && n.has == 0 && lacks_any(n);
+    return c.load < not_trusted && n.under_way + n.misses == 0 && n.has == 0 && lacks_any(n);
   };
   if (std::none_of(candidates_.begin(), candidates_.end(), begins)) return false;
   const auto begun = std::count_if(turns_.begin(), turns_.end(),
                                    [now](const Turn& t) { return !t.asked_to_end && now - t.since < begun_within; });
-  return static_cast<std::size_t>(begun) >= begun_at_a_time;
+  const auto farther = far() ? static_cast<std::size_t>(delay_min_ / far_from) : 1;
+  return static_cast<std::size_t>(begun) >= begun_at_a_time * std::min(farther, begun_farther_max);
+}
+
+std::uint32_t Turns::count_served() const {
+  const auto served =
+      std::count_if(neighbours_.begin(), neighbours_.end(), [](const Neighbour& n) { return n.to_ask > 0; });
+  return static_cast<std::uint32_t>(served);
+}
+
+/// Rule 14.
+void Turns::look_at_reach(Instant now) {
+  if (now - second_began_ < 1s) return;
+  const double rate = static_cast<double>(std::exchange(sent_, 0)) / seconds(now - std::exchange(second_began_, now));
+  if (far()) reach_.on_second(rate, count_served(), now);
 }
 
 bool Turns::lacks_any(const Neighbour& n) const {
@@ -398,9 +418,12 @@ void Turns::set(Neighbour& n, std::uint32_t piece, State state) {
   if (was_whole != is_whole) partners_.set_whole(n.conn, is_whole);
   n.under_way += (state == State::taken ? 1u : 0u) - (old == State::taken ? 1u : 0u);
   if (old == State::taken) n.joined.set(std::size_t{piece}, false);
-  n.closed.set(std::size_t{piece}, state != State::lacking);
-  n.taken.set(std::size_t{piece}, state == State::taken);
-  n.unwanted.set(std::size_t{piece}, state == State::unwanted);
+  const auto mark = [&](Bitfield& pieces, bool was, bool is) {
+    if (was != is) pieces.set(std::size_t{piece}, is);
+  };
+  mark(n.closed, old != State::lacking, state != State::lacking);
+  mark(n.taken, old == State::taken, state == State::taken);
+  mark(n.unwanted, old == State::unwanted, state == State::unwanted);
   dirty_ = true;
 }
 
