@@ -66,6 +66,12 @@ TEST_CASE("reach: nothing is tried with too few neighbours, nor while the rate g
   }
 }
 
+TEST_CASE("reach: who serves many and sends nothing tries nothing") {
+  Line dead{.line = 0, .each = 2e5};
+  dead.pass(10);
+  CHECK(dead.tried == std::set<std::uint32_t>{8});
+}
+
 TEST_CASE("reach: a trial is judged by its second second, and by the better one before it") {
   Reach reach;
   reach.on_second(1e6, 8, start + 1s);

@@ -12,7 +12,7 @@ void Reach::on_second(double rate, std::uint32_t served, Instant now) {
     return;
   }
   if (trial_second_ == 2) judge(rate, now);
-  if (served < served_max_ || higher > more * lower || served_max_ >= most || now < not_before_) return;
+  if (served < served_max_ || lower == 0 || higher > more * lower || served_max_ >= most || now < not_before_) return;
   trial_second_ = 1;
   rate_before_ = higher;
   served_max_ *= 2;

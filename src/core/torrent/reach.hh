@@ -2,7 +2,8 @@
 //
 // Rules
 // 1. At first `least`, which is as many as it wants for partners (partners.hh).
-// 2. Who serves as many as it may, and sent in two seconds evenly (in neither a quarter more than in the other), tries twice as many.
+// 2. Who serves as many as it may, and sent something in two seconds, evenly (in neither a quarter more than in the other), tries twice
+//    as many.
 // 3. When the second second of a trial brings a quarter more than the better one before it, it stays at that, and may try again at
 //    once; else it goes back to what it had, for `hold`.
 // Rationale: what a connection carries where packets are lost goes down with its round trip (RFC 5348 §3.1); eight of them across an
