@@ -17,7 +17,7 @@
 // 4. The neighbour with the fewest pieces on their way to it is offered one first, of equals one at random; partners before others.
 // 5. An offer that is not answered within 10 s is void.
 // 6. With fewer than two neighbours that lack anything there is nothing to choose: they ask as they like (selective() is false).
-// 7. Who is not a partner is offered something only while nobody has anything to ask for.
+// 7. Who is not a partner is offered something only while nobody has anything to ask for; where all are far away, see rule 14.
 // 8. A partner that has had what we lack for judged_after, and in that time took judged_pieces of us and gave less than a sixteenth of
 //    what it took, or has kept us choked for choked_for, is shunned for shunned_for: it is no partner, and is unchoked as strangers
 //    are. Rationale: partners are such on both sides, so an honest one gives; a slow one, with a tenth of our rate, gives a tenth; its
@@ -37,7 +37,7 @@
 //    already: it asks for what was not asked of others yet. Rationale: a line that would stand still brings a piece that is under
 //    way to its end sooner, so that it is passed on sooner.
 // 12. Who has nothing and is sent nothing is begun with only while fewer than begun_at_a_time turns of the last begun_within have not
-//    been asked for to the end. Rationale: in the beginning most lines down are idle, so nobody has to share ours, and one after
+//    been asked for to the end (of far ones, rule 14, more). Rationale: in the beginning most lines down are idle, so nobody has to share ours, and one after
 //    the other they can pass on their first piece in a mean of half the time. Once all have something, few flows collide at the
 //    receivers (rule 2). It holds among few, too: the first neighbours of a seed come one by one, and are few when it begins.
 // 13. Where not all are partners, who was whole from the start gives nothing a second time that spread_enough neighbours have or are
