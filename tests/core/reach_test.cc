@@ -3,7 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
+
+#include "base/random.hh"
+#include "model/reach.hh"
 
 using namespace swarm;
 using core::Reach;
@@ -87,4 +91,28 @@ TEST_CASE("reach: it ends at `most`") {
   Line endless{.line = 1e12, .each = 2e5};
   endless.pass(100);
   CHECK(endless.reach.served_max() == Reach::most);
+}
+
+TEST_CASE("reach: like its naive twin, whatever it is told") {
+  std::uint32_t highest = 0;
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    CAPTURE(seed);
+    Random chance(seed);
+    Reach reach;
+    model::Reach model;
+    Instant now = start;
+    double rate = 1000;
+    for (int second = 0; second < 150; ++second) {
+      now += chance.below(20) == 0 ? Duration(10s) : Duration(1s);
+      constexpr double changes[] = {1, 1, 1, 1.1, 1.25, 1.3, 2, 0.9, 0.8, 0.7};
+      rate = std::max(rate * changes[chance.below(std::size(changes))], 1.0);
+      const double said = chance.below(25) == 0 ? 0 : rate;
+      const auto served = reach.served_max() - (chance.below(4) == 0 ? 1u : 0u);
+      reach.on_second(said, served, now);
+      model.told.push_back({said, served, now});
+      REQUIRE(reach.served_max() == model.served_max(Reach::least, Reach::most, Reach::more, Reach::hold));
+      highest = std::max(highest, reach.served_max());
+    }
+  }
+  CHECK(highest == Reach::most);
 }
